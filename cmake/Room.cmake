@@ -1,0 +1,61 @@
+# plimsoll_room(NAME [PUBLIC lib...] [PRIVATE lib...])
+#
+# One src/ folder is one room: a static library plimsoll_NAME of every .cc below it. A file's suffix
+# says what it is:
+#   x_test.cc       a GoogleTest case, linked into NAME_test and run by ctest
+#   x_bench.cc      a Google Benchmark, linked into NAME_bench
+#   x_avx2.cc  x_avx512.cc  x_avx512_bf16.cc
+#                   a kernel variant, compiled for that instruction set and reached only through
+#                   run-time dispatch. Such a file includes no standard container and no inline code
+#                   that another file shares: the linker could keep its copy for every CPU.
+set(PLIMSOLL_AVX2_FLAGS -mavx2 -mfma -mf16c)
+set(PLIMSOLL_AVX512_FLAGS ${PLIMSOLL_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq
+                          -mavx512vnni -mprefer-vector-width=512)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12's own AVX-512 headers trip over these (PR 105593).
+  list(APPEND PLIMSOLL_AVX512_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
+set(PLIMSOLL_AVX512_BF16_FLAGS ${PLIMSOLL_AVX512_FLAGS} -mavx512bf16 -mavx512vbmi)
+
+# Tests and commands compute nothing for long themselves: optimising them would only make builds slow.
+if(PLIMSOLL_SANITIZE)
+  set(PLIMSOLL_QUICK_BUILD -O0)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(PLIMSOLL_QUICK_BUILD -O1)
+endif()
+
+function(plimsoll_room name)
+  cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  set(benches ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cc$")
+
+  foreach(source IN LISTS sources)
+    if(source MATCHES "_avx2\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX2_FLAGS}")
+    elseif(source MATCHES "_avx512\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_FLAGS}")
+    elseif(source MATCHES "_avx512_bf16\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_BF16_FLAGS}")
+    endif()
+  endforeach()
+
+  add_library(plimsoll_${name} STATIC ${sources})
+  target_include_directories(plimsoll_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(plimsoll_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} plimsoll_warnings)
+
+  if(tests AND PLIMSOLL_TESTS)
+    add_executable(${name}_test ${tests})
+    target_compile_options(${name}_test PRIVATE ${PLIMSOLL_QUICK_BUILD})
+    target_link_libraries(${name}_test PRIVATE plimsoll_${name} ${ROOM_PRIVATE} plimsoll_test_support plimsoll_warnings)
+    gtest_discover_tests(${name}_test PROPERTIES LABELS ${name} DISCOVERY_TIMEOUT 60)
+  endif()
+  if(benches AND PLIMSOLL_BENCHMARKS)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE plimsoll_${name} plimsoll_warnings benchmark::benchmark_main)
+    set_property(GLOBAL APPEND PROPERTY PLIMSOLL_BENCH_TARGETS ${name}_bench)
+  endif()
+endfunction()
