@@ -1,0 +1,12 @@
+// Memory for what is large and read from end to end again and again: weights.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace plimsoll {
+
+/// Uninitialised, on huge pages where the kernel gives them (madvise): a stream through 4 KiB pages
+/// asks the TLB for a new one every 64 cache lines. InputError when the machine has not the memory.
+Tensor empty_on_huge_pages(DType dtype, Shape shape);
+
+}  // namespace plimsoll
