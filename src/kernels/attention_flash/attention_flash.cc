@@ -1,0 +1,65 @@
+#include "kernels/attention_flash/attention_flash.h"
+
+#include <array>
+
+#include "core/threads.h"
+#include "kernels/attention_tile/attention_tile.h"
+
+namespace plimsoll::kernels {
+
+namespace {
+
+// Rows that walk the keys together: a split's keys and values are then read from memory once for
+// 64 rows and stay in the second-level cache for the groups of eight.
+constexpr std::int64_t kTileRows = 64;
+
+/// The index-th in 0, n-1, 1, n-2, ...: early queries see few keys and late ones many, so that any
+/// run of such pairs is the same work.
+std::int64_t balanced(std::int64_t index, std::int64_t n) {
+  return index % 2 == 0 ? index / 2 : n - 1 - index / 2;
+}
+
+void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
+  const AttentionTiles tiles(args, kernels);
+  const std::int64_t count = (tiles.rows() + kTileRows - 1) / kTileRows;
+  parallel_for(args.kv.layout.kv_heads * count, 1, [&](std::int64_t first, std::int64_t last) {
+    std::vector<std::byte> q(static_cast<std::size_t>(kTileRows * tiles.packed_bytes()));
+    AttentionStates total(kTileRows, tiles.padded_dim());
+    AttentionStates part(kAttentionRows, tiles.padded_dim());
+    for (std::int64_t item = first; item < last; ++item) {
+      const std::int64_t head = item / count;
+      const std::int64_t begin = balanced(item % count, count) * kTileRows;
+      const std::int64_t end = std::min(begin + kTileRows, tiles.rows());
+      tiles.pack(head, begin, end, q.data());
+      total.clear();
+      for (std::int64_t split = tiles.first_split(begin); split < tiles.last_split(end); ++split) {
+        for (std::int64_t row = begin; row < end; row += kAttentionRows) {
+          const std::int64_t row_end = std::min(row + kAttentionRows, end);
+          if (tiles.run(head, row, row_end, q.data() + (row - begin) * tiles.packed_bytes(), split,
+                        row == begin, part.at(0))) {
+            tiles.merge(total.at(row - begin), part.at(0), row_end - row);
+          }
+        }
+      }
+      tiles.finish(head, begin, end, total.at(0));
+    }
+  });
+}
+
+const std::array<KernelVariant<AttentionArgs>, 4> kVariants{{
+    {"attention_flash_bf16_avx512", Isa::avx512_bf16, attention_dot_takes,
+     [](const AttentionArgs& args) { run(args, kAttentionTileAvx512Bf16); }},
+    {"attention_flash_avx512", Isa::avx512, attention_tile_takes,
+     [](const AttentionArgs& args) { run(args, kAttentionTileAvx512); }},
+    {"attention_flash_avx2", Isa::avx2, attention_tile_takes,
+     [](const AttentionArgs& args) { run(args, kAttentionTileAvx2); }},
+    {"attention_ref", Isa::scalar, nullptr, attention_ref},
+}};
+
+}  // namespace
+
+std::span<const KernelVariant<AttentionArgs>> attention_flash_variants() {
+  return kVariants;
+}
+
+}  // namespace plimsoll::kernels

@@ -1,0 +1,134 @@
+#include "kernels/attention_tile/attention_tile.h"
+
+#include <limits>
+#include <numbers>
+
+namespace plimsoll::kernels {
+
+using kv::kBlockTokens;
+using kv::KvFormat;
+
+AttentionTiles::AttentionTiles(const AttentionArgs& args, const AttentionTileKernels& kernels)
+    : args_(args), kernels_(kernels) {
+  switch (args.kv.layout.format) {
+    case KvFormat::f32:
+      kernel_ = kernels.f32;
+      break;
+    case KvFormat::bf16:
+      kernel_ = kernels.bf16;
+      break;
+    case KvFormat::fp16:
+      kernel_ = kernels.fp16;
+      break;
+    case KvFormat::int8:
+      kernel_ = kernels.int8;
+      break;
+  }
+  PLIMSOLL_CHECK(kernel_ != nullptr);
+  PLIMSOLL_CHECK(args.q_len > 0 && args.visible_begin(0) >= args.kv.first);
+  if (&kernels == &kAttentionTileAvx512Bf16) packed_element_bytes_ = 2;
+}
+
+std::int64_t AttentionTiles::first_split(std::int64_t begin) const {
+  return args_.visible_begin(begin / args_.group()) / kAttentionSplit;
+}
+
+std::int64_t AttentionTiles::last_split(std::int64_t end) const {
+  return (args_.visible_end((end - 1) / args_.group()) + kAttentionSplit - 1) / kAttentionSplit;
+}
+
+void AttentionTiles::pack(std::int64_t head, std::int64_t begin, std::int64_t end,
+                          std::byte* target) const {
+  const std::int64_t group = args_.group();
+  const std::int64_t dim = args_.kv.layout.head_dim;
+  // Weights are powers of two: 2^(score log2(e)) = e^score.
+  const float scale = args_.scale * std::numbers::log2e_v<float>;
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* q = args_.q + (row / group * args_.heads + head * group + row % group) * dim;
+    kernels_.pack(q, dim, padded_dim(), scale, target + (row - begin) * packed_bytes());
+  }
+}
+
+bool AttentionTiles::run(std::int64_t head, std::int64_t begin, std::int64_t end,
+                         const std::byte* q, std::int64_t split, bool ahead,
+                         const AttentionState& state) const {
+  const kv::KvView& kv = args_.kv;
+  const std::int64_t group = args_.group();
+  // Later queries see neither earlier keys nor fewer.
+  const std::int64_t seen_begin =
+      std::max(split * kAttentionSplit, args_.visible_begin(begin / group));
+  const std::int64_t seen_end =
+      std::min((split + 1) * kAttentionSplit, args_.visible_end((end - 1) / group));
+  if (seen_begin >= seen_end) return false;
+  std::int64_t row_begin[kAttentionRows];
+  std::int64_t row_end[kAttentionRows];
+  for (std::int64_t row = begin; row < end; ++row) {
+    row_begin[row - begin] = args_.visible_begin(row / group);
+    row_end[row - begin] = args_.visible_end(row / group);
+  }
+  AttentionPart part{};
+  part.q = q;
+  part.rows = end - begin;
+  part.begin = row_begin;
+  part.end = row_end;
+  part.keys = kv.keys + head * kv.layout.head_bytes();
+  part.values = kv.values + head * kv.layout.head_bytes();
+  if (kv.layout.format == KvFormat::int8) {
+    part.key_scales = kv.key_scales + head * kBlockTokens;
+    part.value_scales = kv.value_scales + head * kBlockTokens;
+  }
+  part.table = kv.table;
+  part.block_bytes = kv.layout.block_bytes();
+  part.block_scales = kv.layout.block_scales();
+  part.head_dim = kv.layout.head_dim;
+  part.padded_dim = padded_dim();
+  part.first_block = seen_begin / kBlockTokens;
+  part.last_block = (seen_end + kBlockTokens - 1) / kBlockTokens;
+  part.end_block = (args_.visible_end((end - 1) / group) + kBlockTokens - 1) / kBlockTokens;
+  part.ahead = ahead;
+  kernel_(part, state);
+  return true;
+}
+
+void AttentionTiles::finish(std::int64_t head, std::int64_t begin, std::int64_t end,
+                            const AttentionState& total) const {
+  const std::int64_t group = args_.group();
+  const std::int64_t dim = args_.kv.layout.head_dim;
+  for (std::int64_t row = begin; row < end; ++row) {
+    kernels_.finish(total.out + (row - begin) * padded_dim(), total.total[row - begin], dim,
+                    args_.out + (row / group * args_.heads + head * group + row % group) * dim);
+  }
+}
+
+AttentionStates::AttentionStates(std::int64_t rows, std::int64_t padded_dim)
+    : padded_dim_(padded_dim),
+      largest_(static_cast<std::size_t>(rows)),
+      total_(largest_.size()),
+      out_(static_cast<std::size_t>(rows * padded_dim)) {
+  clear();
+}
+
+AttentionState AttentionStates::at(std::int64_t row) {
+  return {largest_.data() + row, total_.data() + row, out_.data() + row * padded_dim_};
+}
+
+void AttentionStates::clear() {
+  std::fill(largest_.begin(), largest_.end(), -std::numeric_limits<float>::infinity());
+  std::fill(total_.begin(), total_.end(), 0.0f);
+  std::fill(out_.begin(), out_.end(), 0.0f);
+}
+
+Support attention_tile_takes(const AttentionArgs& args) {
+  if (args.kv.layout.head_dim <= kMaxHeadDim) return Support::yes();
+  return Support::no(fmt::format("head dim {}: at most {}", args.kv.layout.head_dim, kMaxHeadDim));
+}
+
+Support attention_dot_takes(const AttentionArgs& args) {
+  if (args.compute != Compute::fast) {
+    return Support::no("rounds queries and weights to bf16: --compute fast only");
+  }
+  if (args.kv.layout.format != KvFormat::bf16) return Support::no("bf16 keys and values only");
+  return attention_tile_takes(args);
+}
+
+}  // namespace plimsoll::kernels

@@ -1,0 +1,72 @@
+// What attention_flash and attention_decode share: the softmax of some query rows over a part of
+// the keys, with the score matrix never larger than a tile, and the merging of such parts.
+//
+// Online softmax (Milakov & Gimelshein, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691), in
+// this order for every row:
+//   split    512 tokens; splits are merged in their order, first to last
+//   tile     64 tokens within a split: scores, running maximum, weights, output
+// Both begin at multiples of their size, counted from the sequence's first token, and within them
+// each sum is added in one order (attention_tile_impl.h). Which rows are computed together, on
+// which thread, or what else a block holds, changes nothing: a row gets the same bits alone and in
+// a prompt, from attention_flash and from attention_decode.
+#pragma once
+
+#include <vector>
+
+#include "kernels/attention/attention.h"
+#include "kernels/attention_tile/attention_tile_isa.h"
+
+namespace plimsoll::kernels {
+
+/// Rows of a KV head are its queries' heads: row r is query r / group, head r % group of the group.
+class AttentionTiles {
+ public:
+  AttentionTiles(const AttentionArgs& args, const AttentionTileKernels& kernels);
+
+  std::int64_t rows() const { return args_.q_len * args_.group(); }
+  std::int64_t padded_dim() const { return args_.kv.layout.padded_dim(); }
+  /// Bytes of a packed row.
+  std::int64_t packed_bytes() const { return padded_dim() * packed_element_bytes_; }
+  /// Splits [first, last) that rows [begin, end) see any of.
+  std::int64_t first_split(std::int64_t begin) const;
+  std::int64_t last_split(std::int64_t end) const;
+
+  /// Rows [begin, end) of KV head `head`, scaled and in the products' dtype.
+  void pack(std::int64_t head, std::int64_t begin, std::int64_t end, std::byte* target) const;
+  /// The state of rows [begin, end), at most kAttentionRows, over one split; q as packed. False,
+  /// and nothing written, where they see none of it. `ahead`: fetch the following keys and values,
+  /// since these rows are the first to read them.
+  bool run(std::int64_t head, std::int64_t begin, std::int64_t end, const std::byte* q,
+           std::int64_t split, bool ahead, const AttentionState& state) const;
+  void merge(const AttentionState& total, const AttentionState& part, std::int64_t rows) const {
+    kernels_.merge(total, part, rows, padded_dim());
+  }
+  /// The results of rows [begin, end) to where the arguments want them.
+  void finish(std::int64_t head, std::int64_t begin, std::int64_t end,
+              const AttentionState& total) const;
+
+ private:
+  const AttentionArgs& args_;
+  const AttentionTileKernels& kernels_;
+  AttentionPartKernel kernel_ = nullptr;
+  std::int64_t packed_element_bytes_ = 4;
+};
+
+/// Memory for the state of some rows; begins as that of no keys.
+class AttentionStates {
+ public:
+  AttentionStates(std::int64_t rows, std::int64_t padded_dim);
+  /// From `row` on.
+  AttentionState at(std::int64_t row);
+  void clear();
+
+ private:
+  std::int64_t padded_dim_;
+  std::vector<float> largest_, total_, out_;
+};
+
+/// The variants' common conditions: head dim, and for the bf16 dot product compute and format.
+Support attention_tile_takes(const AttentionArgs& args);
+Support attention_dot_takes(const AttentionArgs& args);
+
+}  // namespace plimsoll::kernels

@@ -1,0 +1,45 @@
+// What the ISA files of gemm_table4_panels implement. Raw pointers only, since they include this.
+#pragma once
+
+#include <cstdint>
+
+namespace plimsoll::kernels {
+
+/// One panel times one tile of rows:
+///   y[r][n] = sum over blocks b of  x_scales[r][b] * scales[b][n] * (integer sum of the block)
+struct Table4TileArgs {
+  const std::uint8_t* codes;   // [blocks][8 steps][32][4]
+  const std::int8_t* levels;   // [16], +-127
+  const std::uint32_t* x;      // [blocks][16 words][rows of the tile]: four i8 codes a word
+  std::int64_t blocks;         // of 64 columns
+  const float* scales;         // [blocks][32]
+  const float* x_scales;       // [rows][blocks]
+  const std::int32_t* x_sums;  // [rows][blocks]: sum of the block's codes
+  float* y;                    // the tile's first row, the panel's first output
+  std::int64_t y_stride;
+  std::int64_t rows;     // to write, at most the tile's
+  std::int64_t outputs;  // to write, at most 32
+};
+using Table4Tile = void (*)(const Table4TileArgs&);
+
+struct Table4PanelKernels {
+  const int* sizes;  // rows of a tile, ascending from 1
+  const Table4Tile* tiles;
+  int count;
+  /// x[64 * blocks] to codes = rint(x * 127 / absmax), scales = absmax / 127 and sums, a block of
+  /// 64 at a time.
+  void (*quantize)(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
+                   std::int32_t* sums);
+  /// out[64] of `pairs` pairs of blocks = map[code] * nested[64] + offset. `planes` are the bytes
+  /// of the 256 floats of the map, the lowest of all of them first; the codes of a pair lie as
+  /// panels.h says.
+  void (*expand_scales)(const std::uint8_t* codes, std::int64_t pairs, const std::uint8_t* planes,
+                        const float* map, const float* nested, float offset, float* out);
+  /// A whole panel in fp32: out[64 * blocks][32] = table[code] * scales.
+  void (*decode)(const std::uint8_t* codes, std::int64_t blocks, const float* table,
+                 const float* scales, float* out);
+};
+extern const Table4PanelKernels kTable4PanelsAvx2;
+extern const Table4PanelKernels kTable4PanelsAvx512;
+
+}  // namespace plimsoll::kernels
