@@ -1,0 +1,88 @@
+#include "kv/block_pool.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/memory.h"
+
+namespace plimsoll::kv {
+
+std::int64_t KvShape::bytes_per_token() const {
+  const std::int64_t scales = layout().block_scales() * static_cast<std::int64_t>(sizeof(float));
+  return layers * 2 * (layout().block_bytes() + scales) / kBlockTokens;
+}
+
+std::int64_t KvShape::tokens_held(std::int64_t length, std::int64_t step) const {
+  if (window == 0) return length;
+  // window - 1 tokens before the step and the step, each end rounded to a block.
+  return std::min(length, window - 1 + step + 2 * (kBlockTokens - 1));
+}
+
+BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens)
+    : shape_(shape), blocks_(blocks_for(tokens)), owners_(static_cast<std::size_t>(blocks_)) {
+  PLIMSOLL_CHECK(tokens > 0 && shape.layers > 0 && shape.kv_heads > 0 && shape.head_dim > 0 &&
+                 shape.window >= 0);
+  require_memory(static_cast<std::uint64_t>(capacity_tokens() * shape.bytes_per_token()),
+                 fmt::format("a KV cache of {} tokens", tokens));
+  const Shape codes{blocks_, shape.layout().block_bytes()};
+  const Shape scales{blocks_, shape.layout().block_scales()};
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    layers_.push_back({Tensor::empty(DType::u8, codes), Tensor::empty(DType::u8, codes),
+                       Tensor::empty(DType::f32, scales), Tensor::empty(DType::f32, scales)});
+  }
+  free_.reserve(static_cast<std::size_t>(blocks_));
+  for (std::int64_t block = blocks_; block-- > 0;)
+    free_.push_back(static_cast<std::int32_t>(block));
+}
+
+void BlockPool::require_free(std::int64_t blocks) const {
+  if (blocks <= free_blocks()) return;
+  throw InputError(
+      fmt::format("the KV cache is full: room for {} tokens in all, {} free, {} needed",
+                  capacity_tokens(), free_blocks() * kBlockTokens, blocks * kBlockTokens));
+}
+
+std::int32_t BlockPool::take() {
+  require_free(1);
+  const std::int32_t block = free_.back();
+  free_.pop_back();
+  owners_[static_cast<std::size_t>(block)] = 1;
+  return block;
+}
+
+void BlockPool::share(std::int32_t block) {
+  PLIMSOLL_CHECK(block >= 0 && block < blocks_);
+  PLIMSOLL_CHECK(owners_[static_cast<std::size_t>(block)]++ > 0);
+}
+
+void BlockPool::give_back(std::int32_t block) {
+  PLIMSOLL_CHECK(block >= 0 && block < blocks_);
+  std::int32_t& owners = owners_[static_cast<std::size_t>(block)];
+  PLIMSOLL_CHECK(owners > 0, "block {} is free", block);
+  if (--owners == 0) free_.push_back(block);
+}
+
+bool BlockPool::is_shared(std::int32_t block) const {
+  return owners_[static_cast<std::size_t>(block)] > 1;
+}
+
+void BlockPool::copy(std::int32_t from, std::int32_t to) {
+  for (Layer& layer : layers_) {
+    for (Tensor* part : {&layer.keys, &layer.values, &layer.key_scales, &layer.value_scales}) {
+      const std::size_t bytes = part->bytes() / static_cast<std::size_t>(blocks_);
+      std::memcpy(part->raw() + static_cast<std::size_t>(to) * bytes,
+                  part->raw() + static_cast<std::size_t>(from) * bytes, bytes);
+    }
+  }
+}
+
+KvView BlockPool::layer(std::int64_t index) {
+  Layer& layer = layers_[static_cast<std::size_t>(index)];
+  return {.layout = shape_.layout(),
+          .keys = layer.keys.raw(),
+          .values = layer.values.raw(),
+          .key_scales = layer.key_scales.data<float>(),
+          .value_scales = layer.value_scales.data<float>()};
+}
+
+}  // namespace plimsoll::kv

@@ -1,0 +1,106 @@
+#include "ops/elementwise.h"
+
+#include "core/threads.h"
+#include "core/trace.h"
+#include "kernels/activation/activation.h"
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/panels/panels.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/widen/widen.h"
+
+namespace plimsoll::ops {
+
+namespace {
+
+std::int64_t bytes(const Tensor& tensor) {
+  return static_cast<std::int64_t>(tensor.bytes());
+}
+
+kernels::NormArgs norm_args(const Tensor& x, const Tensor& weight, const Tensor* bias,
+                            float epsilon, Tensor& y) {
+  PLIMSOLL_CHECK(x.shape().size() == 2 && weight.size() == x.dim(1));
+  return {x.data<float>(),
+          x.dim(0),
+          x.dim(1),
+          weight.data<float>(),
+          bias != nullptr ? bias->data<float>() : nullptr,
+          epsilon,
+          y.data<float>()};
+}
+
+}  // namespace
+
+Tensor embedding(const quant::Matrix& table, std::span<const std::int32_t> ids) {
+  Tensor rows = Tensor::empty(DType::f32, {static_cast<std::int64_t>(ids.size()), table.columns});
+  const trace::Scope scope("embedding", bytes(rows), 0);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    PLIMSOLL_CHECK(ids[i] >= 0 && ids[i] < table.rows, "id {}", ids[i]);
+    float* out = rows.data<float>() + static_cast<std::int64_t>(i) * table.columns;
+    if (table.layout == quant::Layout::panels) {
+      kernels::read_panel_row(table, ids[i], out);
+      continue;
+    }
+    const Tensor row = table.codes.rows(ids[i], ids[i] + 1);
+    kernels::widen(row.raw(), row.dtype(), table.columns, out);
+  }
+  return rows;
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon) {
+  Tensor y = Tensor::empty(DType::f32, x.shape());
+  const trace::Scope scope("rms_norm", 2 * bytes(x), 4 * x.size());
+  kernels::rms_norm(norm_args(x, weight, nullptr, epsilon, y));
+  return y;
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float epsilon) {
+  Tensor y = Tensor::empty(DType::f32, x.shape());
+  PLIMSOLL_CHECK(bias.size() == x.dim(1));
+  const trace::Scope scope("layer_norm", 2 * bytes(x), 7 * x.size());
+  kernels::layer_norm(norm_args(x, weight, &bias, epsilon, y));
+  return y;
+}
+
+RopeTable rope_table(std::span<const std::int64_t> positions, std::span<const float> frequencies) {
+  const auto rows = static_cast<std::int64_t>(positions.size());
+  const auto half = static_cast<std::int64_t>(frequencies.size());
+  RopeTable table{Tensor::empty(DType::f32, {rows, half}), Tensor::empty(DType::f32, {rows, half})};
+  const trace::Scope scope("rope_table", 2 * bytes(table.cosine), 0);
+  kernels::rope_angles(positions.data(), rows, frequencies.data(), half, table.cosine.data<float>(),
+                       table.sine.data<float>());
+  return table;
+}
+
+void rope(Tensor& x, std::int64_t head_dim, const RopeTable& table) {
+  PLIMSOLL_CHECK(x.dim(1) % head_dim == 0 && table.cosine.dim(0) == x.dim(0) &&
+                 table.cosine.dim(1) * 2 == head_dim);
+  const trace::Scope scope("rope", 2 * bytes(x), 3 * x.size());
+  kernels::rope({x.data<float>(), x.dim(0), x.dim(1) / head_dim, head_dim,
+                 table.cosine.data<float>(), table.sine.data<float>()});
+}
+
+void add(Tensor& x, const Tensor& y) {
+  PLIMSOLL_CHECK(x.size() == y.size());
+  const trace::Scope scope("add", 3 * bytes(x), x.size());
+  kernels::add(x.data<float>(), y.data<float>(), x.size());
+}
+
+void add_scaled(Tensor& x, const Tensor& y, float scale) {
+  PLIMSOLL_CHECK(x.size() == y.size());
+  const trace::Scope scope("add_scaled", 3 * bytes(x), 2 * x.size());
+  kernels::add_scaled(x.data<float>(), y.data<float>(), x.size(), scale);
+}
+
+void swiglu(Tensor& gate, const Tensor& up) {
+  PLIMSOLL_CHECK(gate.size() == up.size());
+  const trace::Scope scope("swiglu", 3 * bytes(gate), 5 * gate.size());
+  kernels::swiglu(gate.data<float>(), up.data<float>(), gate.size(), gate.data<float>());
+}
+
+void gelu(Tensor& x, bool tanh_form) {
+  const trace::Scope scope(tanh_form ? "gelu_tanh" : "gelu_erf", 2 * bytes(x), 10 * x.size());
+  (tanh_form ? kernels::gelu_tanh : kernels::gelu_erf)(x.data<float>(), x.size());
+}
+
+}  // namespace plimsoll::ops

@@ -1,0 +1,38 @@
+// The one place that switches on weight format.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ops/context.h"
+#include "quant/matrix.h"
+
+namespace plimsoll::ops {
+
+/// An addition of low rank (LoRA, arXiv:2106.09685): y += scale * B (A x).
+struct LowRank {
+  quant::Matrix a;  // fp32 [rank, in]
+  quant::Matrix b;  // fp32 [out, rank]
+  float scale = 1;
+};
+
+/// A linear layer as a model holds it.
+struct Linear {
+  std::string name;      // the module's name in the checkpoint: "model.layers.0.mlp.up_proj"
+  quant::Matrix weight;  // [out, in]
+  Tensor bias;           // f32 [out]; undefined: none
+  std::vector<LowRank> adapters = {};
+};
+
+/// x [rows, in] f32 -> [rows, out] f32.
+Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
+
+/// Rearranges a stored matrix for the kernels, where this CPU has any that want it; false where
+/// not, and it stays as it is. Afterwards linear() and embedding() alone can read it: not for what
+/// is encoded, saved or trained later.
+bool pack(quant::Matrix& matrix);
+
+/// The name of the kernel that linear() would run for `rows` rows.
+std::string_view linear_kernel(const Context& context, const Linear& layer, std::int64_t rows);
+
+}  // namespace plimsoll::ops
