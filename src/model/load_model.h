@@ -1,0 +1,32 @@
+// From what the user typed to a model.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/progress.h"
+#include "model/checkpoint_loader.h"
+#include "model/model.h"
+
+namespace plimsoll {
+
+struct LoadOptions {
+  WeightPlan weights;
+  /// shape: models with learned positions get room for this many; others have room for any.
+  std::int64_t context = 0;
+  Progress progress;
+  OnEncoded on_encoded;
+};
+
+/// `name` is a checkpoint folder or "shape:NAME". InputError for all that can be wrong with it, and
+/// when the machine has too little memory (saying how much is needed).
+std::unique_ptr<Model> load_model(const std::string& name, const LoadOptions& options = {});
+
+/// The config alone, of a folder or a shape.
+ModelConfig load_config(const std::string& name);
+bool is_shape(const std::string& name);
+
+}  // namespace plimsoll

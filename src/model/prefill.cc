@@ -1,0 +1,73 @@
+#include "model/prefill.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/cache.h"
+
+namespace plimsoll {
+
+namespace {
+
+/// Rows of `part` into rows [first, ...) of `whole`.
+void place(const Tensor& part, std::int64_t first, Tensor& whole) {
+  std::memcpy(whole.data<float>() + first * whole.dim(1), part.raw(), part.bytes());
+}
+
+}  // namespace
+
+std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context) {
+  if (context.prefill_chunk > 0) return context.prefill_chunk;
+  // What a layer reads and writes for a row: x, its norm, Q, K, V, the mixed values, gate and up.
+  const std::int64_t row_bytes = 4 * (3 * config.hidden_size + 2 * config.intermediate_size +
+                                      2 * (config.heads + config.kv_heads) * config.head_dim);
+  const std::int64_t rows = last_level_cache_bytes() / row_bytes;
+  return std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows))), 128, 1024);
+}
+
+kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int64_t tokens) {
+  const kv::KvShape shape = model.kv_shape(context.kv);
+  return {shape, shape.tokens_held(tokens, prefill_chunk(model.config(), context))};
+}
+
+void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequence& sequence,
+                       std::span<const std::int32_t> ids,
+                       const std::function<void(std::int64_t first, const Tensor& last)>& on_chunk,
+                       std::vector<Tensor>* hidden) {
+  const auto count = static_cast<std::int64_t>(ids.size());
+  const std::int64_t chunk = prefill_chunk(model.config(), context);
+  for (std::int64_t first = 0; first < count; first += chunk) {
+    const std::int64_t rows = std::min(chunk, count - first);
+    Batch batch;
+    batch.add(sequence,
+              ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)));
+    if (hidden != nullptr) hidden->clear();
+    on_chunk(first, model.forward(context, batch, hidden));
+  }
+}
+
+Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,
+                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden) {
+  const auto count = static_cast<std::int64_t>(ids.size());
+  Tensor all;
+  std::vector<Tensor> chunk_hidden, all_hidden;
+  forward_in_chunks(
+      model, context, sequence, ids,
+      [&](std::int64_t first, const Tensor& last) {
+        if (first == 0) {
+          all = Tensor::empty(DType::f32, {count, last.dim(1)});
+          for (std::size_t i = 0; i < chunk_hidden.size(); ++i)
+            all_hidden.push_back(Tensor::empty(DType::f32, {count, last.dim(1)}));
+        }
+        place(last, first, all);
+        for (std::size_t i = 0; i < chunk_hidden.size(); ++i)
+          place(chunk_hidden[i], first, all_hidden[i]);
+      },
+      hidden == nullptr ? nullptr : &chunk_hidden);
+  if (hidden != nullptr) *hidden = std::move(all_hidden);
+  return all;
+}
+
+}  // namespace plimsoll

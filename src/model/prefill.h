@@ -1,0 +1,35 @@
+// Many tokens through a model, a chunk at a time, so that activations take the memory of a chunk
+// and not of the text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/model.h"
+
+namespace plimsoll {
+
+/// Tokens that go through the model together: context.prefill_chunk, or where that is 0 the largest
+/// power of two, 128 to 1024, whose activations in a layer fit in the last-level cache.
+std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context);
+
+/// A pool in context.kv with room for one sequence that grows to `tokens`, a chunk at a time. With
+/// a window it is bounded by the window and the chunk. InputError when the machine lacks the
+/// memory.
+kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int64_t tokens);
+
+/// Reads `ids`, which come behind what `sequence` holds, and hands on each chunk's final hidden
+/// states [rows, hidden_size] with the index of its first id. `hidden` is Model::forward's, of the
+/// chunk. InputError when they do not fit in the pool.
+void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequence& sequence,
+                       std::span<const std::int32_t> ids,
+                       const std::function<void(std::int64_t first, const Tensor& last)>& on_chunk,
+                       std::vector<Tensor>* hidden = nullptr);
+
+/// The same with the hidden states of all ids [ids, hidden_size] in one tensor each.
+Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,
+                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden = nullptr);
+
+}  // namespace plimsoll
