@@ -1,0 +1,132 @@
+#include "eval/divergence.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/threads.h"
+
+namespace plimsoll {
+
+namespace {
+
+/// What one position says about a pair of models.
+struct Comparison {
+  double candidate_loss = 0, reference_loss = 0, kl = 0;
+  bool same_top = false;
+};
+
+Comparison compare(std::span<const float> candidate, std::span<const float> reference,
+                   std::int32_t target) {
+  const double candidate_norm = log_sum_exp(candidate);
+  const double reference_norm = log_sum_exp(reference);
+  Comparison result;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double log_p = static_cast<double>(reference[i]) - reference_norm;
+    const double log_q = static_cast<double>(candidate[i]) - candidate_norm;
+    result.kl += std::exp(log_p) * (log_p - log_q);
+  }
+  result.kl = std::max(result.kl, 0.0);  // rounding may leave -1e-17
+  const auto top = [](std::span<const float> row) {
+    return std::max_element(row.begin(), row.end()) - row.begin();
+  };
+  result.same_top = top(candidate) == top(reference);
+  const auto at = static_cast<std::size_t>(target);
+  result.candidate_loss = candidate_norm - static_cast<double>(candidate[at]);
+  result.reference_loss = reference_norm - static_cast<double>(reference[at]);
+  return result;
+}
+
+Perplexity perplexity_of(const ClusteredMean& losses, double ppl_stderr_of_nll,
+                         const ScoreOptions& options, std::size_t tokens) {
+  Perplexity result;
+  result.protocol = options.protocol;
+  result.tokens = static_cast<std::int64_t>(tokens);
+  result.nll = losses.estimate().value;
+  require_finite_loss(result.nll);
+  result.ppl = std::exp(result.nll);
+  result.ppl_stderr = result.ppl * ppl_stderr_of_nll;
+  return result;
+}
+
+/// Standard error of the mean, samples taken as independent: as perplexity() has it.
+double independent_error(const std::vector<double>& samples) {
+  double mean = 0;
+  for (const double value : samples) mean += value;
+  mean /= static_cast<double>(samples.size());
+  double squares = 0;
+  for (const double value : samples) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares) / static_cast<double>(samples.size());
+}
+
+}  // namespace
+
+Divergence divergence(const Scored& candidate, const Scored& reference,
+                      std::span<const std::int32_t> ids, const ScoreOptions& options) {
+  if (candidate.model->config().vocab_size != reference.model->config().vocab_size) {
+    throw InputError("--reference", "vocabulary",
+                     fmt::format("{} tokens", reference.model->config().vocab_size),
+                     fmt::format("{}, the model's", candidate.model->config().vocab_size));
+  }
+  ClusteredMean kl, same_top, candidate_loss, reference_loss, difference;
+  ClusteredPercentiles percentiles;
+  std::vector<double> candidate_losses, reference_losses;
+  double squared_change = 0;
+  const Scored models[] = {candidate, reference};
+  const auto start = std::chrono::steady_clock::now();
+  const auto kernels = for_each_scored(models, ids, options, [&](const ScoredRows& rows) {
+    std::vector<Comparison> comparisons(rows.targets.size());
+    parallel_for(static_cast<std::int64_t>(comparisons.size()), 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     const auto i = static_cast<std::size_t>(row);
+                     const Tensor q = rows.logits[0].rows(row, row + 1),
+                                  p = rows.logits[1].rows(row, row + 1);
+                     comparisons[i] = compare(q.span<float>(), p.span<float>(), rows.targets[i]);
+                   }
+                 });
+    for (const Comparison& c : comparisons) {
+      kl.add(c.kl, rows.weight, rows.window);
+      same_top.add(c.same_top ? 1 : 0, rows.weight, rows.window);
+      candidate_loss.add(c.candidate_loss, rows.weight, rows.window);
+      reference_loss.add(c.reference_loss, rows.weight, rows.window);
+      difference.add(c.candidate_loss - c.reference_loss, rows.weight, rows.window);
+      const double change = std::exp(-c.candidate_loss) - std::exp(-c.reference_loss);
+      squared_change += change * change;
+      percentiles.add(c.kl, rows.window);
+      candidate_losses.push_back(c.candidate_loss);
+      reference_losses.push_back(c.reference_loss);
+    }
+  });
+  Divergence result;
+  result.candidate =
+      perplexity_of(candidate_loss, independent_error(candidate_losses), options, ids.size());
+  result.reference =
+      perplexity_of(reference_loss, independent_error(reference_losses), options, ids.size());
+  result.candidate.tokens_scored = result.reference.tokens_scored =
+      static_cast<std::int64_t>(candidate_losses.size());
+  result.candidate.kernels = kernels[0];
+  result.reference.kernels = kernels[1];
+  result.candidate.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const Window& window :
+       windows_of(options.protocol, result.candidate.tokens, options.model_adds_bos)) {
+    result.candidate.tokens_processed += window.end - window.begin;
+  }
+  result.kl_mean = kl.estimate();
+  result.same_top = same_top.estimate();
+  const Estimate log_ratio = difference.estimate();
+  result.ppl_ratio.value = std::exp(log_ratio.value);
+  if (log_ratio.interval) {
+    result.ppl_ratio.interval =
+        Interval{std::exp(log_ratio.interval->low), std::exp(log_ratio.interval->high)};
+  }
+  result.rms_probability_change =
+      std::sqrt(squared_change / static_cast<double>(candidate_losses.size()));
+  for (const char* percent : {"50", "90", "95", "99", "99.9"}) {
+    result.kl_percentiles[percent] = percentiles.estimate(std::stod(percent));
+  }
+  return result;
+}
+
+}  // namespace plimsoll

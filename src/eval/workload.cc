@@ -1,0 +1,98 @@
+#include "eval/workload.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/rng.h"
+#include "engine/generate.h"
+#include "model/prefill.h"
+
+namespace plimsoll {
+
+namespace {
+
+/// Each repeat goes back to the depth: what a window would have dropped by then must be kept.
+kv::KvShape unwindowed(kv::KvShape shape) {
+  shape.window = 0;
+  return shape;
+}
+
+}  // namespace
+
+std::string Workload::name() const {
+  std::string name;
+  if (prompt > 0) name += fmt::format("pp{}", prompt);
+  if (generate > 0) name += fmt::format("{}tg{}", prompt > 0 ? "+" : "", generate);
+  if (depth > 0) name += fmt::format(" @ d{}", depth);
+  return name;
+}
+
+WorkloadRun::WorkloadRun(const Model& model, const ops::Context& context, const Workload& workload)
+    : model_(&model),
+      context_(context),
+      workload_(workload),
+      // A sequence's last block may be half empty.
+      pool_(unwindowed(model.kv_shape(context.kv)),
+            workload.batch * (workload.positions() + kv::kBlockTokens)) {
+  PLIMSOLL_CHECK(workload.batch > 0 && workload.tokens() > 0 && workload.depth >= 0);
+  check_context(model.config(), workload.positions(), /*allow_long=*/true, workload.name());
+  Rng rng(0);
+  const auto ids =
+      static_cast<std::size_t>(std::max({workload.prompt, workload.depth, std::int64_t{1}}));
+  for (std::int64_t i = 0; i < workload.batch; ++i) {
+    sequences_.emplace_back(pool_);
+    std::vector<std::int32_t>& prompt = prompts_.emplace_back(ids);
+    for (std::int32_t& id : prompt) {
+      id = static_cast<std::int32_t>(
+          rng.below(static_cast<std::uint64_t>(model.config().vocab_size)));
+    }
+    next_.push_back(prompt.front());
+  }
+  if (workload.depth > 0) step(workload.depth);
+}
+
+double WorkloadRun::seconds() {
+  const auto start = std::chrono::steady_clock::now();
+  if (workload_.prompt > 0) step(workload_.prompt);
+  for (std::int64_t i = 0; i < workload_.generate; ++i) step(1);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  for (kv::Sequence& sequence : sequences_) sequence.truncate(workload_.depth);
+  return taken.count();
+}
+
+void WorkloadRun::step(std::int64_t count) {
+  const std::int64_t chunk = prefill_chunk(model_->config(), context_);
+  std::int64_t rows = 0;  // of each sequence in a pass
+  Tensor hidden;
+  for (std::int64_t first = 0; first < count; first += rows) {
+    rows = std::min(chunk, count - first);
+    Batch batch;
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      const std::span<const std::int32_t> ids =
+          count == 1
+              ? std::span<const std::int32_t>(&next_[i], 1)
+              : std::span<const std::int32_t>(prompts_[i])
+                    .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
+      batch.add(sequences_[i], ids);
+    }
+    hidden = model_->forward(context_, batch);
+  }
+  const auto sequences = static_cast<std::int64_t>(sequences_.size());
+  const std::int64_t width = hidden.dim(1);
+  Tensor last = hidden;
+  if (rows > 1) {
+    last = Tensor::empty(DType::f32, {sequences, width});
+    for (std::int64_t i = 0; i < sequences; ++i) {
+      const float* row = hidden.data<float>() + ((i + 1) * rows - 1) * width;
+      std::copy_n(row, width, last.data<float>() + i * width);
+    }
+  }
+  const Tensor logits = model_->logits(context_, last);
+  for (std::int64_t i = 0; i < sequences; ++i) {
+    const std::span<const float> row = logits.rows(i, i + 1).span<float>();
+    next_[static_cast<std::size_t>(i)] =
+        static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+  }
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,52 @@
+// A piece of work of a given size, for timing: so many tokens read at once, so many generated one
+// by one, behind so many that the cache holds already.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace plimsoll {
+
+struct Workload {
+  std::int64_t prompt = 0;    // tokens of each sequence read in one pass
+  std::int64_t generate = 0;  // tokens of each sequence generated then, one a step
+  std::int64_t depth = 0;     // tokens that each sequence has read before the clock starts
+  std::int64_t batch = 1;     // sequences at once
+
+  /// Over all sequences.
+  std::int64_t tokens() const { return batch * (prompt + generate); }
+  /// Room that a sequence needs.
+  std::int64_t positions() const { return depth + prompt + generate; }
+  /// As llama-bench names tests: "pp512", "tg128", "pp512+tg128 @ d1024".
+  std::string name() const;
+};
+
+/// A workload made ready: cache allocated, depth read. The model must outlive it.
+class WorkloadRun {
+ public:
+  /// Ids are random with a fixed seed. InputError when the model has not so many positions or the
+  /// machine lacks the memory.
+  WorkloadRun(const Model& model, const ops::Context& context, const Workload& workload);
+
+  /// Runs it once: seconds of the passes, the logits wanted (of each sequence's last token) and
+  /// their greedy choice. No tokenizer. The cache is then as before.
+  double seconds();
+
+ private:
+  /// One pass over `count` ids of each sequence; chooses each sequence's next id.
+  void step(std::int64_t count);
+
+  const Model* model_;
+  ops::Context context_;
+  Workload workload_;
+  kv::BlockPool pool_;
+  std::vector<kv::Sequence> sequences_;
+  std::vector<std::vector<std::int32_t>> prompts_;  // a sequence's ids, or the first to be fed
+  std::vector<std::int32_t> next_;                  // what each sequence chose last
+};
+
+}  // namespace plimsoll
