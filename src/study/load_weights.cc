@@ -1,0 +1,40 @@
+#include "study/load_weights.h"
+
+#include <algorithm>
+#include <map>
+
+#include "compress/calibration.h"
+#include "engine/model_tokenizer.h"
+
+namespace plimsoll::study {
+
+std::unique_ptr<Model> load_weights(const std::string& model,
+                                    std::optional<quant::WeightFormat> format,
+                                    std::int64_t positions, const Progress& progress) {
+  LoadOptions options;
+  options.weights.format = format;
+  options.weights.pack = true;
+  options.context = positions;
+  options.progress = progress;
+  if (is_shape(model) || !format || !compress::needs_calibration(*format)) {
+    return load_model(model, options);
+  }
+  const ModelConfig config = load_config(model);
+  compress::CalibrationOptions calibration;
+  calibration.text = compress::built_in_calibration_text(*load_tokenizer(model, config));
+  calibration.window_tokens = std::min(calibration.window_tokens, config.max_positions);
+  return compress::load_model_in(model, options, &calibration);
+}
+
+quant::WeightFormat format_of(Model& model) {
+  std::map<quant::WeightFormat, std::int64_t> elements;
+  model.visit_linears([&](ops::Linear& layer) {
+    elements[layer.weight.format] += layer.weight.rows * layer.weight.columns;
+  });
+  PLIMSOLL_CHECK(!elements.empty());
+  return std::max_element(elements.begin(), elements.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+}  // namespace plimsoll::study

@@ -1,0 +1,23 @@
+// A model's weights in one of the formats that are compared.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/progress.h"
+#include "model/load_model.h"
+
+namespace plimsoll::study {
+
+/// Loads the checkpoint or shape `model` in `format` (nullopt: as stored). Formats that need
+/// calibration draw from the first chapters of the story built in. shape: models get room for
+/// `positions`.
+std::unique_ptr<Model> load_weights(const std::string& model,
+                                    std::optional<quant::WeightFormat> format,
+                                    std::int64_t positions, const Progress& progress);
+
+/// The format of most of a model's linear weights: what was loaded when nothing was asked for.
+quant::WeightFormat format_of(Model& model);
+
+}  // namespace plimsoll::study
