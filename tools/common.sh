@@ -1,0 +1,74 @@
+# What the two front doors share: where things are, how a step is announced, how a preset is built.
+# Sourced, never run. The caller has set `top`, the root of the clone.
+# shellcheck shell=bash disable=SC2154
+
+logs=$top/build/logs
+
+# One line a step, with the seconds since the start, so that a slow step shows.
+step() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
+
+# logged NAME COMMAND...: the output goes to build/logs/NAME.log, and to the terminal when COMMAND
+# fails (its last 150 lines, without ctest's lines about tests that began or passed).
+logged() {
+  local name=$1 log=$logs/$1.log status=0
+  shift
+  mkdir -p "$logs"
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if ((status != 0)); then
+    grep -vE '^ *Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test +#.*(Passed|\*\*\*Skipped) ' "$log" | tail -n 150 >&2
+    printf '%s: exit status %d; the whole output is in %s\n' "$name" "$status" "${log#"$top"/}" >&2
+  fi
+  return "$status"
+}
+
+# Nothing is written outside the clone: not in the home folder either, which may not exist.
+prepare_environment() {
+  export CCACHE_DIR=${CCACHE_DIR:-$top/build/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-2G}
+  # A clone made by one user and built by another (a container, sudo) is still ours to ask about.
+  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$top
+  # Waiting threads sleep: several tests at once on few cores would otherwise spin against each other.
+  export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+}
+
+# install_packages build|test
+install_packages() {
+  local packages
+  packages=$("$top/tools/install_packages" "$1" --list) || return
+  if [[ -z $packages ]]; then return; fi
+  step "install packages: ${packages//$'\n'/ }"
+  logged packages "$top/tools/install_packages" "$1"
+}
+
+# Compile jobs: one a core, but no more than one for each 2 GB of memory to be had.
+job_count() {
+  local cores memory_kb limit
+  cores=$(nproc)
+  memory_kb=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
+  limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
+  if [[ $limit != max ]] && ((limit / 1024 < memory_kb)); then memory_kb=$((limit / 1024)); fi
+  local jobs=$((memory_kb / (2 * 1024 * 1024)))
+  ((jobs > cores)) && jobs=$cores
+  ((jobs < 1)) && jobs=1
+  echo "$jobs"
+}
+
+# configure PRESET [-DNAME=VALUE...]
+configure() {
+  local preset=$1 fresh=()
+  shift
+  # A build folder that came here with a copied or moved clone knows the wrong paths.
+  local cache=$top/build/$preset/CMakeCache.txt
+  if [[ -f $cache ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$top" "$cache"; then fresh=(--fresh); fi
+  step "configure $preset"
+  logged "configure-$preset" cmake -S "$top" --preset "$preset" "${fresh[@]}" "$@"
+}
+
+# build PRESET [TARGET...]
+build() {
+  local preset=$1 jobs targets=()
+  shift
+  jobs=$(job_count)
+  (($# > 0)) && targets=(--target "$@")
+  step "build $preset ($jobs at a time)"
+  logged "build-$preset" cmake --build "$top/build/$preset" --parallel "$jobs" "${targets[@]}"
+}
