@@ -44,9 +44,10 @@ Part::~Part() {
   part = outer_;
 }
 
-Scope::Scope(std::string_view name, std::int64_t bytes, std::int64_t operations)
+Scope::Scope(std::string_view name, std::int64_t bytes, std::int64_t operations,
+             std::string_view unit)
     : on_(recording()) {
-  if (on_) event_ = {name, part, now_ns(), 0, bytes, operations};
+  if (on_) event_ = {name, part, now_ns(), 0, bytes, operations, unit};
 }
 
 Scope::~Scope() {

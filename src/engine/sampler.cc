@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/trace.h"
 
 namespace plimsoll {
 
@@ -50,6 +51,8 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), rng_(optio
 
 std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history) {
   PLIMSOLL_CHECK(!logits.empty());
+  const trace::Part part("sampling");
+  const trace::Scope scope("sample", static_cast<std::int64_t>(logits.size_bytes()), 0);
   if (!std::ranges::all_of(logits, [](float logit) { return std::isfinite(logit); })) {
     throw InputError("the model", "logits", "NaN or infinity",
                      "finite numbers: its weights are damaged");

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/error.h"
 #include "core/memory.h"
 #include "core/threads.h"
 #include "eval/statistics.h"
@@ -209,14 +210,6 @@ Ceilings measure_ceilings(ProbeSet probes) {
   CeilingMeter meter(probes);
   for (int i = 0; i < kRounds; ++i) meter.round();
   return meter.result();
-}
-
-std::string_view unit_of(kernels::Compute compute, quant::WeightFormat weights) {
-  if (compute == kernels::Compute::exact || weights == quant::WeightFormat::fp32) return "fp32";
-  if (!quant::is_dense(weights)) return "int8";
-  const bool has_bf16 = std::ranges::any_of(
-      kernels::bf16_probes(), [](const auto& probe) { return bool(probe.available()); });
-  return has_bf16 ? "bf16" : "fp32";
 }
 
 }  // namespace plimsoll

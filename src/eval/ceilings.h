@@ -10,8 +10,6 @@
 #include <vector>
 
 #include "core/cpu.h"
-#include "kernels/linear_args.h"
-#include "quant/matrix.h"
 
 namespace plimsoll {
 
@@ -81,10 +79,5 @@ class CeilingMeter {
 
 /// About a second of rounds.
 Ceilings measure_ceilings(ProbeSet probes);
-
-/// The unit whose peak a linear layer's products are judged by: fp32 for exact arithmetic and fp32
-/// weights, bf16 for other dense weights, int8 for quantised ones; fp32 where the CPU, as limited
-/// by --isa, has no bf16 unit.
-std::string_view unit_of(kernels::Compute compute, quant::WeightFormat weights);
 
 }  // namespace plimsoll

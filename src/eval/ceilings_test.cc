@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/error.h"
 #include "core/threads.h"
 #include "support/support.h"
 
@@ -42,19 +43,6 @@ TEST(Ceilings, EveryRoundAddsSamplesOfEveryProbe) {
   }
   meter.restart();
   EXPECT_THROW(meter.result(), InternalError);
-}
-
-TEST(Ceilings, TheUnitFollowsTheArithmetic) {
-  using kernels::Compute;
-  using quant::WeightFormat;
-  EXPECT_EQ(unit_of(Compute::exact, WeightFormat::nf4), "fp32");
-  EXPECT_EQ(unit_of(Compute::fast, WeightFormat::fp32), "fp32");
-  EXPECT_EQ(unit_of(Compute::fast, WeightFormat::nf4_dq), "int8");
-  limit_isa(Isa::scalar);
-  EXPECT_EQ(unit_of(Compute::fast, WeightFormat::bf16), "fp32");
-  limit_isa(detected_isa());
-  EXPECT_EQ(unit_of(Compute::fast, WeightFormat::bf16),
-            detected_isa() == Isa::avx512_bf16 ? "bf16" : "fp32");
 }
 
 }  // namespace

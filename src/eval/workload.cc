@@ -5,6 +5,7 @@
 
 #include "core/rng.h"
 #include "engine/generate.h"
+#include "engine/sampler.h"
 #include "model/prefill.h"
 
 namespace plimsoll {
@@ -88,10 +89,10 @@ void WorkloadRun::step(std::int64_t count) {
     }
   }
   const Tensor logits = model_->logits(context_, last);
+  Sampler greedy{SamplingOptions{}};
   for (std::int64_t i = 0; i < sequences; ++i) {
     const std::span<const float> row = logits.rows(i, i + 1).span<float>();
-    next_[static_cast<std::size_t>(i)] =
-        static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    next_[static_cast<std::size_t>(i)] = greedy.sample(row, {});
   }
 }
 

@@ -61,8 +61,11 @@ class Gpt2 : public Model, public HasGpt2Weights {
     const ModelConfig& c = config();
     const std::int64_t d = c.hidden_size;
     Tensor x = ops::embedding(wte_, batch.ids);
-    ops::add(x, ops::embedding(wpe_, std::vector<std::int32_t>(batch.positions.begin(),
-                                                               batch.positions.end())));
+    {
+      const trace::Part part("embedding");
+      ops::add(x, ops::embedding(wpe_, std::vector<std::int32_t>(batch.positions.begin(),
+                                                                 batch.positions.end())));
+    }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Gpt2Layer& layer = layers_[i];
       if (hidden != nullptr) hidden->push_back(x.clone());
@@ -84,7 +87,6 @@ class Gpt2 : public Model, public HasGpt2Weights {
         ops::add(x, ops::linear(context, inner, layer.mlp_c_proj));
       }
     }
-    const trace::Part part("norm");
     Tensor normed = ops::layer_norm(x, ln_f_weight_, ln_f_bias_, c.norm_epsilon);
     if (hidden != nullptr) hidden->push_back(normed.clone());
     return normed;

@@ -86,7 +86,6 @@ class Llama : public Model, public HasLlamaWeights {
         ops::add(x, ops::linear(context, gate, layer.down_proj));
       }
     }
-    const trace::Part part("norm");
     Tensor normed = ops::rms_norm(x, norm_, c.norm_epsilon);
     if (hidden != nullptr) hidden->push_back(normed.clone());
     return normed;

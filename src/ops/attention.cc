@@ -6,8 +6,20 @@
 #include "kernels/attention_eager/attention_eager.h"
 #include "kernels/attention_flash/attention_flash.h"
 #include "kv/kv_layout.h"
+#include "ops/linear.h"
 
 namespace plimsoll::ops {
+
+namespace {
+
+/// Bytes of one token's keys and values in a cache.
+std::int64_t token_bytes(const kv::KvLayout& layout) {
+  return 2 *
+         (layout.block_bytes() + layout.block_scales() * static_cast<std::int64_t>(sizeof(float))) /
+         kv::kBlockTokens;
+}
+
+}  // namespace
 
 void append_kv(std::span<const SequenceRows> batch, std::int64_t layer, const Tensor& keys,
                const Tensor& values) {
@@ -15,6 +27,10 @@ void append_kv(std::span<const SequenceRows> batch, std::int64_t layer, const Te
     const kv::KvView view = rows.sequence->view(layer);
     const std::int64_t width = view.layout.kv_heads * view.layout.head_dim;
     PLIMSOLL_CHECK(keys.dim(1) == width && values.dim(1) == width);
+    const trace::Scope scope("append_kv",
+                             2 * rows.count * width * static_cast<std::int64_t>(sizeof(float)) +
+                                 rows.count * token_bytes(view.layout),
+                             0);
     kv::write_tokens(view, view.length - rows.count, rows.count,
                      keys.data<float>() + rows.begin * width,
                      values.data<float>() + rows.begin * width);
@@ -95,12 +111,10 @@ Work work_of(const AttentionArgs& args) {
   for (std::int64_t i = 0; i < args.q_len; ++i) {
     pairs += args.visible_end(i) - args.visible_begin(i);
   }
-  const std::int64_t block =
-      2 * (layout.block_bytes() + layout.block_scales() * static_cast<std::int64_t>(sizeof(float)));
   const std::int64_t keys = args.kv.length - args.visible_begin(0);
   const std::int64_t width = args.heads * layout.head_dim;
   return {2 * args.q_len * width * static_cast<std::int64_t>(sizeof(float)) +
-              keys * block / kv::kBlockTokens,
+              keys * token_bytes(layout),
           4 * pairs * width};
 }
 
@@ -141,7 +155,11 @@ Tensor attention(const Context& context, std::span<const SequenceRows> batch, st
           fmt::format("eager attention of {} queries over {} keys", args.q_len, args.kv.length));
     }
     const Work work = work_of(args);
-    const trace::Scope scope(choice.variant->name, work.bytes, work.operations);
+    // Keys and values that are not fp32 are multiplied as dense weights of theirs would be.
+    const bool wide = args.kv.layout.format == kv::KvFormat::f32;
+    const trace::Scope scope(
+        choice.variant->name, work.bytes, work.operations,
+        unit_of(context.compute, wide ? quant::WeightFormat::fp32 : quant::WeightFormat::bf16));
     choice.variant->run(args);
   }
   return out;

@@ -33,6 +33,7 @@ kernels::NormArgs norm_args(const Tensor& x, const Tensor& weight, const Tensor*
 
 Tensor embedding(const quant::Matrix& table, std::span<const std::int32_t> ids) {
   Tensor rows = Tensor::empty(DType::f32, {static_cast<std::int64_t>(ids.size()), table.columns});
+  const trace::Part part("embedding");
   const trace::Scope scope("embedding", bytes(rows), 0);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     PLIMSOLL_CHECK(ids[i] >= 0 && ids[i] < table.rows, "id {}", ids[i]);
@@ -49,6 +50,7 @@ Tensor embedding(const quant::Matrix& table, std::span<const std::int32_t> ids) 
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon) {
   Tensor y = Tensor::empty(DType::f32, x.shape());
+  const trace::Part part("norm");
   const trace::Scope scope("rms_norm", 2 * bytes(x), 4 * x.size());
   kernels::rms_norm(norm_args(x, weight, nullptr, epsilon, y));
   return y;
@@ -57,6 +59,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon) {
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float epsilon) {
   Tensor y = Tensor::empty(DType::f32, x.shape());
   PLIMSOLL_CHECK(bias.size() == x.dim(1));
+  const trace::Part part("norm");
   const trace::Scope scope("layer_norm", 2 * bytes(x), 7 * x.size());
   kernels::layer_norm(norm_args(x, weight, &bias, epsilon, y));
   return y;
@@ -66,6 +69,7 @@ RopeTable rope_table(std::span<const std::int64_t> positions, std::span<const fl
   const auto rows = static_cast<std::int64_t>(positions.size());
   const auto half = static_cast<std::int64_t>(frequencies.size());
   RopeTable table{Tensor::empty(DType::f32, {rows, half}), Tensor::empty(DType::f32, {rows, half})};
+  const trace::Part part("attention");
   const trace::Scope scope("rope_table", 2 * bytes(table.cosine), 0);
   kernels::rope_angles(positions.data(), rows, frequencies.data(), half, table.cosine.data<float>(),
                        table.sine.data<float>());

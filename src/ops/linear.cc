@@ -1,5 +1,6 @@
 #include "ops/linear.h"
 
+#include "core/cpu.h"
 #include "core/trace.h"
 #include "kernels/activation/activation.h"
 #include "kernels/gemm_dense/gemm_dense.h"
@@ -81,7 +82,8 @@ Tensor product(const Context& context, const Tensor& x, const quant::Matrix& w) 
   const auto& variant = choose_variant(variants_for(w), args);
   const std::int64_t bytes =
       quant::matrix_bytes(w) + static_cast<std::int64_t>(x.bytes() + y.bytes());
-  const trace::Scope scope(variant.name, bytes, 2 * x.dim(0) * w.rows * w.columns);
+  const trace::Scope scope(variant.name, bytes, 2 * x.dim(0) * w.rows * w.columns,
+                           unit_of(context.compute, w.format));
   variant.run(args);
   return y;
 }
@@ -96,6 +98,8 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
   Tensor y = product(context, x, w);
   if (x.dim(0) == 0) return y;
   if (layer.bias.defined()) {
+    const trace::Scope scope(
+        "add_bias", static_cast<std::int64_t>(2 * y.bytes() + layer.bias.bytes()), y.size());
     kernels::add_bias(y.data<float>(), y.dim(0), y.dim(1), layer.bias.data<float>());
   }
   for (const LowRank& adapter : layer.adapters) {
@@ -103,6 +107,12 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
     add_scaled(y, addition, adapter.scale);
   }
   return y;
+}
+
+std::string_view unit_of(Compute compute, WeightFormat weights) {
+  if (compute == Compute::exact || weights == WeightFormat::fp32) return "fp32";
+  if (!quant::is_dense(weights)) return "int8";
+  return current_isa() >= Isa::avx512_bf16 ? "bf16" : "fp32";
 }
 
 bool pack(quant::Matrix& matrix) {

@@ -32,6 +32,11 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
 /// is encoded, saved or trained later.
 bool pack(quant::Matrix& matrix);
 
+/// The unit whose peak a product with such weights is judged by: fp32 for exact arithmetic and fp32
+/// weights, bf16 for other dense weights, int8 for quantised ones; fp32 where the CPU, as limited
+/// by --isa, has no bf16 unit.
+std::string_view unit_of(Compute compute, quant::WeightFormat weights);
+
 /// The name of the kernel that linear() would run for `rows` rows.
 std::string_view linear_kernel(const Context& context, const Linear& layer, std::int64_t rows);
 

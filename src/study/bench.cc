@@ -166,7 +166,7 @@ class Bench {
     const Ceilings ceilings = meter.result();
     for (Entry& each : entries) {
       BenchRow& row = each.row;
-      row.unit = unit_of(row.compute, row.weights);
+      row.unit = ops::unit_of(row.compute, row.weights);
       row.ceiling_gbps = ceilings.read().gbps.median;
       row.ceiling_gops = ceilings.unit(row.unit)->gops.median;
       if (each.memory.known) row.peak_memory_bytes = base + each.memory.peak;
