@@ -63,6 +63,7 @@ AdapterConfig parse_config(const Json& json, const std::string& where) {
   config.alpha = require_number(json, "lora_alpha", where);
   config.dropout = find_number(json, "lora_dropout", where, 0, 1).value_or(0);
   config.fan_in_fan_out = find_bool(json, "fan_in_fan_out", where).value_or(false);
+  config.rank_stabilised = find_bool(json, "use_rslora", where).value_or(false);
   if (const Json* targets = find_field(json, "target_modules"); targets != nullptr) {
     if (targets->is_string()) {
       config.targets.push_back(targets->get<std::string>());
@@ -94,7 +95,16 @@ quant::Matrix as_matrix(const Tensor& values) {
   return matrix;
 }
 
+double divisor_of(const AdapterConfig& config, std::int64_t rank) {
+  const auto divisor = static_cast<double>(rank);
+  return config.rank_stabilised ? std::sqrt(divisor) : divisor;
+}
+
 }  // namespace
+
+float AdapterConfig::scale(std::int64_t layer_rank, double layer_alpha) const {
+  return static_cast<float>(layer_alpha / divisor_of(*this, layer_rank));
+}
 
 Adapter load_adapter(const fs::path& folder) {
   const fs::path config_file = folder / "adapter_config.json";
@@ -107,7 +117,6 @@ Adapter load_adapter(const fs::path& folder) {
   object_value(json, "the file", where);
   refuse_other_kinds(json, where);
   Adapter adapter{folder, parse_config(json, where), {}};
-  const bool rank_stabilised = find_bool(json, "use_rslora", where).value_or(false);
 
   const SafetensorsFile file = SafetensorsFile::open(folder / "adapter_model.safetensors");
   for (const auto& [name, info] : file.tensors()) {
@@ -133,8 +142,7 @@ Adapter load_adapter(const fs::path& folder) {
           fmt::format("rank {}", rank));
     }
     const double alpha = patterned(json, "alpha_pattern", module, adapter.config.alpha, where);
-    const auto divisor = static_cast<double>(rank);
-    layer.scale = static_cast<float>(alpha / (rank_stabilised ? std::sqrt(divisor) : divisor));
+    layer.scale = adapter.config.scale(rank, alpha);
     adapter.layers.push_back(std::move(layer));
   }
   if (adapter.layers.empty())
@@ -144,8 +152,15 @@ Adapter load_adapter(const fs::path& folder) {
 
 void attach_adapter(Model& model, const std::string& model_name, const Adapter& adapter,
                     float weight) {
-  std::map<std::string, ops::Linear*> linears;
+  LinearsByName linears;
   model.visit_linears([&](ops::Linear& layer) { linears.emplace(layer.name, &layer); });
+  attach_adapter(linears, model_name, adapter, weight);
+  for (const AdapterLayer& layer : adapter.layers)
+    model.replace_weight_bytes(0, static_cast<std::int64_t>(layer.a.bytes() + layer.b.bytes()));
+}
+
+void attach_adapter(const LinearsByName& linears, const std::string& model_name,
+                    const Adapter& adapter, float weight) {
   const auto misfit = [&](const AdapterLayer& layer, const std::string& found) {
     throw InputError(adapter.folder.string(), "adapter of " + quote(adapter.config.base),
                      layer.module + " " + found, "layers of " + model_name);
@@ -163,15 +178,19 @@ void attach_adapter(Model& model, const std::string& model_name, const Adapter& 
     linears.at(layer.module)
         ->adapters.push_back(
             {as_matrix(layer.a.clone()), as_matrix(layer.b.clone()), layer.scale * weight});
-    model.replace_weight_bytes(0, static_cast<std::int64_t>(layer.a.bytes() + layer.b.bytes()));
   }
 }
 
 void save_adapter(const fs::path& folder, const AdapterConfig& config,
                   const std::vector<AdapterLayer>& layers) {
   std::map<std::string, Tensor> tensors;
+  auto ranks = nlohmann::ordered_json::object(), alphas = nlohmann::ordered_json::object();
   for (const AdapterLayer& layer : layers) {
-    PLIMSOLL_CHECK(layer.a.dim(0) == config.rank && layer.b.dim(1) == config.rank);
+    const std::int64_t rank = layer.a.dim(0);
+    PLIMSOLL_CHECK(layer.b.dim(1) == rank);
+    if (rank != config.rank) ranks[layer.module] = rank;
+    if (layer.scale != config.scale(rank, config.alpha))
+      alphas[layer.module] = layer.scale * divisor_of(config, rank);
     const std::string stem = std::string(kPrefix) + layer.module;
     tensors.emplace(stem + std::string(kA), layer.a);
     tensors.emplace(stem + std::string(kB), layer.b);
@@ -181,7 +200,7 @@ void save_adapter(const fs::path& folder, const AdapterConfig& config,
   SafetensorsWriter writer(folder / "adapter_model.safetensors", specs, {{"format", "pt"}});
   for (const auto& [name, tensor] : tensors) writer.write(name, tensor);
   writer.finish();
-  const nlohmann::ordered_json json{{"alpha_pattern", nlohmann::ordered_json::object()},
+  const nlohmann::ordered_json json{{"alpha_pattern", alphas},
                                     {"base_model_name_or_path", config.base},
                                     {"bias", "none"},
                                     {"fan_in_fan_out", config.fan_in_fan_out},
@@ -194,12 +213,12 @@ void save_adapter(const fs::path& folder, const AdapterConfig& config,
                                     {"modules_to_save", nullptr},
                                     {"peft_type", "LORA"},
                                     {"r", config.rank},
-                                    {"rank_pattern", nlohmann::ordered_json::object()},
+                                    {"rank_pattern", ranks},
                                     {"revision", nullptr},
                                     {"target_modules", config.targets},
                                     {"task_type", "CAUSAL_LM"},
                                     {"use_dora", false},
-                                    {"use_rslora", false}};
+                                    {"use_rslora", config.rank_stabilised}};
   write_file_atomically(folder / "adapter_config.json", json.dump(2) + "\n");
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ struct AdapterConfig {
   double dropout = 0;
   std::vector<std::string> targets;  // names of modules: "q_proj"
   bool fan_in_fan_out = false;
+  bool rank_stabilised =
+      false;  // scaled by alpha / sqrt(rank) (arXiv:2312.03732), not alpha / rank
+
+  /// Of B A x, for a layer of that rank and alpha.
+  float scale(std::int64_t layer_rank, double layer_alpha) const;
 };
 
 struct AdapterLayer {
@@ -43,13 +49,19 @@ struct Adapter {
 /// on linear layers (DoRA, biases, whole modules), or when a tensor is missing or wrongly shaped.
 Adapter load_adapter(const std::filesystem::path& folder);
 
+/// A model's linear layers by name.
+using LinearsByName = std::map<std::string, ops::Linear*>;
+
 /// Every layer of the adapter is added to its linear layer, `weight` times as strong. InputError
 /// naming both the adapter's base and `model_name` when a layer is not there or has another shape.
 void attach_adapter(Model& model, const std::string& model_name, const Adapter& adapter,
                     float weight);
+void attach_adapter(const LinearsByName& linears, const std::string& model_name,
+                    const Adapter& adapter, float weight);
 
 /// Writes both files into `folder`, which must exist, so that PEFT loads it as it is. Each file
-/// appears whole or not at all. All layers have the config's rank.
+/// appears whole or not at all. Layers of another rank or scale than the config's become entries of
+/// rank_pattern and alpha_pattern.
 void save_adapter(const std::filesystem::path& folder, const AdapterConfig& config,
                   const std::vector<AdapterLayer>& layers);
 

@@ -77,6 +77,35 @@ TEST(PeftAdapter, WrittenAsItWasRead) {
   }
 }
 
+TEST(PeftAdapter, LayersMayDifferInRankAndScale) {
+  for (const bool rank_stabilised : {false, true}) {
+    AdapterConfig config{"base", 4, 6, 0, {"q_proj"}};
+    config.rank_stabilised = rank_stabilised;
+    const auto layer = [](const std::string& module, std::int64_t rank, float scale) {
+      return AdapterLayer{module, Tensor::zeros(DType::f32, {rank, 8}),
+                          Tensor::zeros(DType::f32, {5, rank}), scale};
+    };
+    const std::vector<AdapterLayer> layers{
+        layer("model.layers.0.q_proj", 4, config.scale(4, 6)),
+        layer("model.layers.1.q_proj", 2, config.scale(2, 6)),
+        layer("model.layers.2.q_proj", 2, config.scale(2, 7)),
+    };
+    const test::TemporaryFolder folder;
+    save_adapter(folder.path(), config, layers);
+    const Adapter read = load_adapter(folder.path());
+    EXPECT_EQ(read.config.rank_stabilised, rank_stabilised);
+    ASSERT_EQ(read.layers.size(), layers.size());
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      EXPECT_EQ(read.layers[i].module, layers[i].module);
+      EXPECT_EQ(read.layers[i].a.shape(), layers[i].a.shape());
+      EXPECT_EQ(read.layers[i].scale, layers[i].scale);
+    }
+    const auto json = nlohmann::json::parse(test::read_file(folder.path() / "adapter_config.json"));
+    EXPECT_EQ(json["rank_pattern"].size(), 2u);
+    EXPECT_EQ(json["alpha_pattern"].size(), 1u);
+  }
+}
+
 TEST(PeftAdapter, AnotherBaseIsNamed) {
   const auto model = load_model(test::golden("llama-tiny").string());
   for (const std::string base : kBases) {

@@ -103,7 +103,7 @@ std::vector<AdapterLayer> add_adapters(Network& network, AdapterConfig& config, 
                                        Parameters& parameters) {
   config.targets = expanded(network, config.targets);
   config.fan_in_fan_out = network.config().architecture == Architecture::gpt2;
-  const auto scale = static_cast<float>(config.alpha / static_cast<double>(config.rank));
+  const float scale = config.scale(config.rank, config.alpha);
   std::vector<AdapterLayer> layers;
   network.visit_linears([&](ops::Linear& linear, std::int64_t) {
     const auto wanted = [&](const std::string& target) { return matches(linear.name, target); };
@@ -119,6 +119,31 @@ std::vector<AdapterLayer> add_adapters(Network& network, AdapterConfig& config, 
     add_pair(linear.name, linear.adapters.back(), parameters);
     layers.push_back(std::move(layer));
   });
+  return layers;
+}
+
+std::vector<AdapterLayer> add_adapter(Network& network, const Adapter& beginning,
+                                      AdapterConfig& config, Parameters& parameters) {
+  LinearsByName linears;
+  network.visit_linears(
+      [&](ops::Linear& linear, std::int64_t) { linears.emplace(linear.name, &linear); });
+  attach_adapter(linears, config.base, beginning, 1);
+  config.fan_in_fan_out = network.config().architecture == Architecture::gpt2;
+  std::vector<AdapterLayer> layers;
+  std::set<std::string> modules;
+  for (const AdapterLayer& layer : beginning.layers) {
+    const ops::LowRank& attached = linears.at(layer.module)->adapters.back();
+    layers.push_back({layer.module, attached.a.codes, attached.b.codes, layer.scale});
+    add_pair(layer.module, attached, parameters);
+    modules.insert(layer.module);
+  }
+  const bool targets_say_so = std::ranges::all_of(linears, [&](const auto& linear) {
+    return modules.contains(linear.first) ==
+           std::ranges::any_of(config.targets, [&](const std::string& target) {
+             return matches(linear.first, target);
+           });
+  });
+  if (!targets_say_so) config.targets.assign(modules.begin(), modules.end());
   return layers;
 }
 

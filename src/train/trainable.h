@@ -30,6 +30,13 @@ void add_existing_adapters(Network& network, Parameters& parameters);
 std::vector<AdapterLayer> add_adapters(Network& network, AdapterConfig& config, std::uint64_t seed,
                                        Parameters& parameters);
 
+/// The layers of `beginning` beside the network's, to be trained further; `config` is that
+/// adapter's but for its base. Where its targets are no list of modules that says the same (PEFT
+/// allows regular expressions), config.targets becomes the modules' full names. InputError naming
+/// both models when a layer is not there or has another shape.
+std::vector<AdapterLayer> add_adapter(Network& network, const Adapter& beginning,
+                                      AdapterConfig& config, Parameters& parameters);
+
 /// fp32 copies of the dense weights in the last layers, the final norm included, or of all.
 /// InputError when a matrix is quantised.
 void add_dense(Network& network, const Trained& trained, Parameters& parameters);

@@ -171,6 +171,60 @@ TEST(Training, RowsThatAreNotScoredDoNotCount) {
   EXPECT_NEAR(loss(*f.network, part), loss(*f.network, prefix), 1e-6);
 }
 
+TEST(Training, GoesOnFromAnAdapter) {
+  for (const std::string base : kBases) {
+    Fixture f(base);
+    const Adapter beginning = load_adapter(test::golden(base + "-lora"));
+    const std::vector<float> before(beginning.layers[0].b.span<float>().begin(),
+                                    beginning.layers[0].b.span<float>().end());
+    f.network = make_network(*load_model(test::golden(base).string()));
+    f.parameters = {};
+    AdapterConfig config = beginning.config;
+    const auto layers = add_adapter(*f.network, beginning, config, f.parameters);
+    EXPECT_EQ(layers.size(), beginning.layers.size());
+    EXPECT_EQ(f.parameters.all().size(), 2 * layers.size());
+    EXPECT_EQ(config.targets, beginning.config.targets);
+    const Tensor losses = f.expected.tensor("losses");
+    EXPECT_NEAR(f.mean_loss_and_gradient(false), losses.data<double>()[0], 1e-5) << base;
+    // What is returned is what the network computes with; the adapter that was given stays.
+    Tensor(layers[0].b).data<float>()[0] += 1;
+    EXPECT_GT(std::abs(f.mean_loss_and_gradient(false) - losses.data<double>()[0]), 1e-5) << base;
+    EXPECT_TRUE(std::ranges::equal(beginning.layers[0].b.span<float>(), before));
+  }
+}
+
+TEST(Trainable, ModulesAreSpeltOutWhereTargetsDoNotSayThem) {
+  const auto network = make_network(*load_model(test::golden("mistral-tiny").string()));
+  Adapter beginning = load_adapter(test::golden("mistral-tiny-lora"));
+  std::vector<std::string> modules;
+  for (const AdapterLayer& layer : beginning.layers) modules.push_back(layer.module);
+  AdapterConfig config = beginning.config;
+  for (const std::vector<std::string>& targets :
+       {std::vector<std::string>{".*proj"}, std::vector<std::string>{"q_proj"}}) {
+    Parameters parameters;
+    config.targets = targets;
+    add_adapter(*network, beginning, config, parameters);
+    EXPECT_EQ(config.targets, modules);
+  }
+  beginning.layers.resize(1);  // "q_proj" alone would say every layer's
+  config.targets = {modules[0].substr(modules[0].rfind('.') + 1)};
+  Parameters parameters;
+  add_adapter(*network, beginning, config, parameters);
+  EXPECT_EQ(config.targets, std::vector<std::string>{modules[0]});
+}
+
+TEST(Trainable, AnAdapterOfAnotherBaseIsNamed) {
+  const auto network = make_network(*load_model(test::golden("llama-tiny").string()));
+  const Adapter beginning = load_adapter(test::golden("gpt2-tiny-lora"));
+  AdapterConfig config = beginning.config;
+  config.base = "models/mine";
+  Parameters parameters;
+  const std::string said =
+      test::message_of<InputError>([&] { add_adapter(*network, beginning, config, parameters); });
+  EXPECT_NE(said.find("gpt2-tiny"), std::string::npos) << said;
+  EXPECT_NE(said.find("models/mine"), std::string::npos) << said;
+}
+
 TEST(Trainable, TargetsThatMatchNothingAreListed) {
   const auto network = make_network(*load_model(test::golden("gpt2-tiny").string()));
   Parameters parameters;
