@@ -25,15 +25,15 @@ namespace {
 namespace fs = std::filesystem;
 
 struct FinetuneFlags {
-  std::string model, output, trained = "lora", schedule = "cosine", recompute = "auto";
+  std::string model, output, adapter, trained = "lora", schedule = "cosine", recompute = "auto";
   std::string format = "text";
   std::vector<std::string> data;
-  std::string targets = "all-linear";
+  std::optional<std::string> targets;
   WeightFlags weights;
   train::DataOptions batches;
   train::FinetuneOptions options;
-  std::optional<std::int64_t> sequence, warmup, steps;
-  std::optional<double> rate, epochs;
+  std::optional<std::int64_t> sequence, warmup, steps, checkpoint_every, rank;
+  std::optional<double> rate, epochs, alpha, dropout;
   std::uint64_t seed = 0;
   int threads = 0;
   bool allow_long = false;
@@ -61,7 +61,7 @@ void check_flags(const FinetuneFlags& flags) {
   const auto at_least_one = [](const char* flag, std::int64_t value) {
     if (value < 1) throw InputError(flag, "count", std::to_string(value), "at least 1");
   };
-  at_least_one("--rank", options.adapter.rank);
+  if (flags.rank) at_least_one("--rank", *flags.rank);
   at_least_one("--batch", flags.batches.batch);
   at_least_one("--grad-accum", flags.batches.accumulate);
   at_least_one("--log-every", options.log_every);
@@ -71,17 +71,53 @@ void check_flags(const FinetuneFlags& flags) {
   constexpr double kMost = 1e9;
   if (flags.warmup)
     check_range("--warmup", static_cast<double>(*flags.warmup), 0, kMost, "0 or more");
-  check_range("--checkpoint-every", static_cast<double>(options.checkpoint_every), 0, kMost,
-              "0 or more");
+  if (flags.checkpoint_every) {
+    check_range("--checkpoint-every", static_cast<double>(*flags.checkpoint_every), 0, kMost,
+                "0 or more");
+  }
   if (flags.rate) check_range("--lr", *flags.rate, 1e-12, 1e38, "more than 0");
   if (flags.epochs) check_range("--epochs", *flags.epochs, 1e-6, kMost, "more than 0");
-  check_range("--alpha", options.adapter.alpha, 1e-9, kMost, "more than 0");
-  check_range("--dropout", options.adapter.dropout, 0, 1, "0 to less than 1");
+  if (flags.alpha) check_range("--alpha", *flags.alpha, 1e-9, kMost, "more than 0");
+  if (flags.dropout) check_range("--dropout", *flags.dropout, 0, 1, "0 to less than 1");
   check_range("--weight-decay", options.weight_decay, 0, kMost, "0 or more");
   check_range("--clip", options.clip, 0, kMost, "0 (none) or more");
   check_range("--eval-split", flags.batches.eval_split, 0, 1, "0 to less than 1");
   if (flags.steps && flags.epochs)
     throw InputError("--steps, --epochs: give one of them, not both");
+}
+
+/// The adapter that training goes on from. InputError when a flag asks for another one.
+std::optional<Adapter> beginning_of(const FinetuneFlags& flags) {
+  if (flags.adapter.empty()) return std::nullopt;
+  if (flags.trained != "lora")
+    throw InputError("--adapter", "--train", flags.trained, "lora: the adapter is what is trained");
+  Adapter adapter = load_adapter(flags.adapter);
+  const auto check = [&](const char* flag, const std::string& found, const std::string& expected) {
+    if (found != expected)
+      throw InputError(flag, "value", found,
+                       fmt::format("{}, as {} has it", expected, flags.adapter));
+  };
+  const auto number = [](double value) { return fmt::format("{}", value); };
+  const auto list = [](std::vector<std::string> targets) {
+    std::ranges::sort(targets);
+    return fmt::format("{}", fmt::join(targets, ","));
+  };
+  const AdapterConfig& config = adapter.config;
+  if (flags.rank) check("--rank", std::to_string(*flags.rank), std::to_string(config.rank));
+  if (flags.alpha) check("--alpha", number(*flags.alpha), number(config.alpha));
+  if (flags.targets) check("--targets", list(split(*flags.targets)), list(config.targets));
+  return adapter;
+}
+
+AdapterConfig adapter_config(const FinetuneFlags& flags, const std::optional<Adapter>& beginning) {
+  AdapterConfig config{"", 16, 32, 0, {"all-linear"}};
+  if (beginning) config = beginning->config;
+  config.base = flags.model;
+  config.rank = flags.rank.value_or(config.rank);
+  config.alpha = flags.alpha.value_or(config.alpha);
+  config.dropout = flags.dropout.value_or(config.dropout);
+  if (flags.targets) config.targets = split(*flags.targets);
+  return config;
 }
 
 /// Everything that the losses depend on.
@@ -93,7 +129,7 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
                               {"rank", o.adapter.rank},
                               {"alpha", o.adapter.alpha},
                               {"dropout", o.adapter.dropout},
-                              {"targets", flags.targets},
+                              {"targets", o.adapter.targets},
                               {"steps", o.steps},
                               {"lr", o.rate},
                               {"schedule", train::schedule_name(o.schedule)},
@@ -109,6 +145,8 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
                               {"threads", threads()}};
   for (const std::string& file : flags.data)
     json["data"].push_back(sha256_hex(read_text_file(file)));
+  if (o.beginning)
+    json["adapter"] = sha256_hex(read_text_file(o.beginning->folder / "adapter_model.safetensors"));
   return json.dump();
 }
 
@@ -116,14 +154,17 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
 void prepare_folder(const FinetuneFlags& flags) {
   const fs::path folder = flags.output;
   std::error_code error;
+  if (flags.options.resume) remove_leftovers(folder);
   const bool occupied = fs::exists(folder, error) &&
                         !(fs::is_directory(folder, error) && fs::is_empty(folder, error));
-  const bool finished = fs::exists(folder / "adapter_config.json", error) ||
-                        fs::exists(folder / "config.json", error);
+  const bool has_checkpoint = fs::exists(train::checkpoint_file(folder), error);
+  const bool finished = !has_checkpoint && (fs::exists(folder / "adapter_config.json", error) ||
+                                            fs::exists(folder / "config.json", error));
+  if (flags.options.resume && !fs::exists(folder, error))
+    throw InputError(flags.output, "run to resume", "nothing there", "an interrupted run");
   if (flags.options.resume && finished)
     throw InputError(flags.output, "run to resume", "a finished one", "an interrupted one");
-  const bool ours = fs::exists(folder / "metrics.jsonl", error) ||
-                    fs::exists(train::checkpoint_file(folder), error);
+  const bool ours = has_checkpoint || fs::exists(folder / "metrics.jsonl", error);
   if (occupied && !(flags.options.resume && ours)) {
     throw InputError(flags.output, "output folder", "something there already",
                      flags.options.resume ? "an interrupted run" : "a new or an empty folder");
@@ -182,13 +223,15 @@ void print(const FinetuneFlags& flags, const train::FinetuneOptions& options,
     std::cout << fmt::format("perplexity of the held-out end: {:.2f} before, {:.2f} after\n",
                              result.before->ppl, result.after->ppl);
   }
+  const std::string weights =
+      flags.weights.weights.empty() ? "" : " --weights " + flags.weights.weights;
   std::cout << fmt::format(
       "{} numbers trained, {} steps in {:.1f} s, {:.0f} tokens/s, peak memory {}\n{}\n",
       result.parameters.count(), result.steps, result.seconds, tokens_per_second,
       format_bytes(peak_memory()),
-      result.layers.empty()
-          ? fmt::format("plimsoll run {} uses the result", flags.output)
-          : fmt::format("plimsoll run {} --adapter {} uses the result", flags.model, flags.output));
+      result.layers.empty() ? fmt::format("plimsoll run {} uses the result", flags.output)
+                            : fmt::format("plimsoll run {}{} --adapter {} uses the result",
+                                          flags.model, weights, flags.output));
 }
 
 void run(const FinetuneFlags& flags) {
@@ -199,11 +242,12 @@ void run(const FinetuneFlags& flags) {
   options.trained = train::trained_from_name(flags.trained);
   options.schedule = train::schedule_from_name(flags.schedule);
   options.recompute = train::recompute_from_name(flags.recompute);
-  options.adapter.base = flags.model;
-  options.adapter.targets = split(flags.targets);
+  options.beginning = beginning_of(flags);
+  options.adapter = adapter_config(flags, options.beginning);
   const bool lora = options.trained.kind == train::Trained::Kind::lora;
   const bool shape = is_shape(flags.model);
   options.rate = flags.rate.value_or(lora ? 1e-3 : 1e-4);
+  options.checkpoint_every = flags.checkpoint_every.value_or(lora ? 50 : 0);
   options.seed = data.seed = flags.seed;
   options.progress = progress_bar();
   const ModelConfig config = load_config(flags.model);
@@ -256,6 +300,7 @@ void add_finetune(CLI::App& app) {
       "  plimsoll finetune models/demo --data novel.txt -o adapter\n"
       "  plimsoll finetune models/demo --data novel.txt -o adapter --weights nf4-dq\n"
       "  plimsoll finetune models/demo --data novel.txt -o adapter --resume\n"
+      "  plimsoll finetune models/demo --data more.txt -o further --adapter adapter\n"
       "  plimsoll run models/demo --adapter adapter -p \"The captain\"");
   command->add_option("MODEL,-m,--model", flags->model, "Checkpoint folder, or shape:NAME")
       ->required();
@@ -270,14 +315,14 @@ void add_finetune(CLI::App& app) {
   option("--train", flags->trained,
          "What: lora, last-layers=N, or full (the last two: dense weights)")
       ->capture_default_str();
-  option("--rank", o.adapter.rank, "lora: rank")->capture_default_str();
-  option("--alpha", o.adapter.alpha, "lora: the addition is scaled by alpha / rank")
-      ->capture_default_str();
-  option("--dropout", o.adapter.dropout, "lora: share of the inputs left out")
-      ->capture_default_str();
+  option("--adapter", flags->adapter,
+         "lora: go on training this adapter; rank, alpha and targets are its own");
+  option("--rank", flags->rank, "lora: rank (default 16)");
+  option("--alpha", flags->alpha, "lora: the addition is scaled by alpha / rank (default 32)");
+  option("--dropout", flags->dropout,
+         "lora: share of the inputs left out (default 0, or the adapter's)");
   option("--targets", flags->targets,
-         "lora: all-linear (without the head), or modules: q_proj,v_proj")
-      ->capture_default_str();
+         "lora: all-linear (without the head; default), or modules: q_proj,v_proj");
   option("--steps", flags->steps, "Steps (default 400)");
   option("--epochs", flags->epochs, "Instead of steps: how often to go through the data");
   option("--batch", flags->batches.batch, "Sequences at once")->capture_default_str();
@@ -293,9 +338,8 @@ void add_finetune(CLI::App& app) {
   option("--eval-split", flags->batches.eval_split, "Share of the data held out, its end")
       ->capture_default_str();
   command->add_flag("--pack", flags->batches.pack, "Go through the data in order, not at random");
-  option("--checkpoint-every", o.checkpoint_every,
-         "Steps between checkpoints (0: only when interrupted)")
-      ->capture_default_str();
+  option("--checkpoint-every", flags->checkpoint_every,
+         "Steps between checkpoints (0: only when interrupted; default 50 for lora, else 0)");
   command->add_flag("--resume", o.resume,
                     "Go on where an interrupted run with these flags stopped");
   option("--log-every", o.log_every, "Steps between rows of metrics.jsonl")->capture_default_str();

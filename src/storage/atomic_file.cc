@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <charconv>
+#include <csignal>
 #include <fstream>
 #include <utility>
 
@@ -100,6 +102,21 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+void remove_leftovers(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();  // see temporary_name()
+    if (!name.starts_with('.') || !name.ends_with(".tmp")) continue;
+    const std::size_t end = name.rfind('.');
+    if (end == 0) continue;
+    const std::size_t begin = name.rfind('.', end - 1) + 1;
+    pid_t process = 0;
+    const auto [stop, error] = std::from_chars(name.data() + begin, name.data() + end, process);
+    if (error != std::errc{} || *stop != '-' || process <= 0) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), ignored);
+  }
 }
 
 std::string read_text_file(const fs::path& path, std::size_t limit) {

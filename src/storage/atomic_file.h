@@ -37,6 +37,10 @@ class AtomicFile {
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Removes from `folder` what AtomicFile's of processes that are no more have left there: one that
+/// is killed cannot clean up.
+void remove_leftovers(const std::filesystem::path& folder);
+
 /// The bytes of a file (or of a pipe, until its end). InputError when it cannot be read, is a
 /// folder or is longer than `limit` bytes.
 std::string read_text_file(const std::filesystem::path& path,

@@ -2,8 +2,10 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
 #include "core/error.h"
@@ -56,6 +58,24 @@ TEST(AtomicFile, TwoWritersDoNotDisturbEachOther) {
   first.commit();
   EXPECT_EQ(test::read_file(path), "first");
   EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(AtomicFile, WhatKilledProcessesLeftCanBeRemoved) {
+  const test::TemporaryFolder folder;
+  const auto path = [&](const std::string& name) { return folder.path() / name; };
+  // A process that is over, with its number not yet given to another.
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  test::write_file(path(fmt::format(".model.safetensors.{}-3.tmp", child)), "half");
+  const std::array kept{fmt::format(".f.{}-0.tmp", ::getpid()), std::string(".tmp"),
+                        std::string(".f.tmp"), fmt::format("f.{}-0.tmp", child),
+                        fmt::format(".f.{}.tmp", child)};
+  for (const std::string& name : kept) test::write_file(path(name), "not ours to remove");
+  remove_leftovers(folder.path());
+  EXPECT_EQ(files_in(folder.path()), kept.size());
+  for (const std::string& name : kept) EXPECT_TRUE(fs::exists(path(name))) << name;
+  remove_leftovers(path("nowhere"));
 }
 
 TEST(AtomicFile, GivesTheFileTheUsualPermissions) {

@@ -44,7 +44,11 @@ class Run {
   Run(const Model& model, const Dataset& data, const FinetuneOptions& options)
       : data_(data), options_(options), network_(make_network(model)), metrics_(options.folder) {
     result_.adapter = options.adapter;
-    if (options.trained.kind == Trained::Kind::lora) {
+    if (options.beginning) {
+      PLIMSOLL_CHECK(options.trained.kind == Trained::Kind::lora);
+      result_.layers =
+          add_adapter(*network_, *options.beginning, result_.adapter, result_.parameters);
+    } else if (options.trained.kind == Trained::Kind::lora) {
       result_.layers = add_adapters(*network_, result_.adapter, options.seed, result_.parameters);
     } else {
       add_dense(*network_, options.trained, result_.parameters);
@@ -58,44 +62,41 @@ class Run {
       resumed = read_checkpoint(options_.folder, result_.parameters, options_.recipe);
     if (resumed) done = saved_ = *resumed;
     metrics_.keep_up_to(resumed ? done : -1);
-    evaluate_before();
+    result_.before = evaluation_at(0);
     try {
       while (done < options_.steps) {
         report(options_.progress, status_, done, options_.steps);
         train_step(done + 1);
         ++done;
-        if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0 &&
-            done < options_.steps)
+        if (options_.checkpoint_every > 0 &&
+            (done % options_.checkpoint_every == 0 || done == options_.steps))
           save(done);
       }
       report(options_.progress, status_, done, options_.steps);
+      result_.after = evaluation_at(options_.steps);
     } catch (const Interrupted&) {
       if (done > saved_) save(done);
       throw;
-    }
-    if (data_.options().eval_split > 0) {
-      result_.after = evaluate(*network_, data_, options_.progress);
-      add_evaluation(options_.steps, *result_.after);
     }
     result_.metrics = metrics_.rows();
     return std::move(result_);
   }
 
  private:
-  void evaluate_before() {
-    if (data_.options().eval_split <= 0) return;
+  /// What metrics.jsonl has of an interrupted run, or computed and added to it; none when nothing
+  /// is held out.
+  std::optional<Evaluation> evaluation_at(std::int64_t step) {
+    if (data_.options().eval_split <= 0) return std::nullopt;
     for (const auto& row : metrics_.rows()) {
-      if (row["step"] == 0 && row.contains("eval_nll")) {
-        result_.before = {row["eval_nll"], row["eval_ppl"]};
-        return;
-      }
+      const auto number = [&](const char* key) {
+        return row.contains(key) && row[key].is_number();
+      };
+      if (row["step"] == step && number("eval_nll") && number("eval_ppl"))
+        return Evaluation{row["eval_nll"], row["eval_ppl"]};
     }
-    result_.before = evaluate(*network_, data_, options_.progress);
-    add_evaluation(0, *result_.before);
-  }
-
-  void add_evaluation(std::int64_t step, const Evaluation& evaluation) {
+    const Evaluation evaluation = evaluate(*network_, data_, options_.progress);
     metrics_.add({{"step", step}, {"eval_nll", evaluation.nll}, {"eval_ppl", evaluation.ppl}});
+    return evaluation;
   }
 
   void save(std::int64_t step) {
@@ -108,8 +109,8 @@ class Run {
     const std::string kept = saved_ > 0
                                  ? fmt::format("; the checkpoint of step {} is kept in {}", saved_,
                                                checkpoint_file(options_.folder).string())
-                                 : "";
-    throw InputError(fmt::format("step {}", step), what, fmt::format("{}", value),
+                                 : "; there is no checkpoint yet";
+    throw InputError(fmt::format("step {}", step), what, std::isnan(value) ? "NaN" : "infinity",
                      "a finite number (a lower --lr or --clip may help)" + kept);
   }
 

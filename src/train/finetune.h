@@ -19,7 +19,9 @@ Recompute recompute_from_name(const std::string& name);
 
 struct FinetuneOptions {
   Trained trained;
-  AdapterConfig adapter{"", 16, 32, 0, {"all-linear"}, false};  // lora only
+  AdapterConfig adapter{"", 16, 32, 0, {"all-linear"}};  // lora only
+  std::optional<Adapter> beginning;  // lora: trained further instead of a new one; `adapter` is
+                                     // then its config, with the base as errors should name it
   std::int64_t steps = 400;
   double rate = 1e-3;
   Schedule schedule = Schedule::cosine;
@@ -31,7 +33,7 @@ struct FinetuneOptions {
 
   /// Checkpoints, metrics.jsonl, and the result; must exist. Empty: nothing is written.
   std::filesystem::path folder;
-  std::int64_t checkpoint_every = 0;  // steps; 0: only when interrupted
+  std::int64_t checkpoint_every = 0;  // steps, and after the last; 0: only when interrupted
   bool resume = false;
   std::string recipe = "{}";  // everything that the losses depend on, as JSON
   std::int64_t log_every = 1;

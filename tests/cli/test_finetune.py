@@ -16,6 +16,11 @@ TEXT = "".join(f"The {noun} went down to the sea, and the {noun} came back with 
 FAST = ["--seq", "32", "--batch", "2", "-t", "1"]
 
 
+def limited_files(size):
+    """For preexec_fn: writes beyond `size` fail where those to a full disk do."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
 class Finetune(CommandTest):
     def setUp(self):
         super().setUp()
@@ -74,41 +79,112 @@ class Finetune(CommandTest):
         if len(windows) == 3:
             self.assertAlmostEqual(rows[0]["eval_nll"], sum(losses) / len(losses), places=4)
 
-    def test_killed_runs_resume_bit_for_bit(self):
-        flags = ["--steps", 8, "--checkpoint-every", 3, "--dropout", "0.1", "--grad-accum", 2]
+    def start(self, output, *flags):
+        return subprocess.Popen([command_test.options.program, *map(str, self.arguments(output, *flags))],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=command_test.TOP)
+
+    def kill_at(self, rows, output, *flags):
+        """Runs until metrics.jsonl has so many rows, and kills it there; False when it was over before."""
+        process = self.start(output, *flags)
+        metrics = output / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= rows):
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        return not (output / "adapter_config.json").exists()
+
+    def assert_resumes_bit_for_bit(self, *flags):
+        """One run is killed again and again: while it judges, before and behind its first checkpoint, near its end."""
+        flags = ["--steps", 30, "--checkpoint-every", 4, *flags]
         whole, _, rows = self.finetune("whole", *flags)
         output = self.folder / "killed"
-        process = subprocess.Popen([command_test.options.program, *map(str, self.arguments(output, *flags))],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=command_test.TOP)
-        metrics = output / "metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            if metrics.exists() and metrics.read_text().count("\n") >= 6:
+        resume, killed = [], 0
+        for at in (0, 1, 3, 7, 14, 31):
+            killed += self.kill_at(at, output, *flags, *resume)
+            resume = ["--resume"] if output.exists() else []
+            if (output / "adapter_config.json").exists():
                 break
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if (output / "adapter_config.json").exists():
-            self.skipTest("the run was over before it could be killed")
-        self.json_of(*self.arguments(output, *flags, "--resume"))
-        resumed = [json.loads(line) for line in metrics.read_text().splitlines()]
+        self.assertGreaterEqual(killed, 2)
+        if not (output / "adapter_config.json").exists():
+            self.json_of(*self.arguments(output, *flags, *resume))
+        resumed = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
         for row in rows + resumed:
             row.pop("tokens_per_second", None)
         self.assertEqual(resumed, rows)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             self.assertEqual((output / name).read_bytes(), (whole / name).read_bytes())
+        # Nothing that the killed ones had begun lies about.
+        self.assertEqual({file.name for file in output.iterdir()}, {file.name for file in whole.iterdir()})
 
-    def test_resume_needs_the_same_settings(self):
+    def test_killed_runs_resume_bit_for_bit(self):
+        self.assert_resumes_bit_for_bit("--dropout", "0.1", "--grad-accum", 2)
+
+    def test_killed_runs_resume_beside_quantised_weights(self):
+        self.assert_resumes_bit_for_bit("--weights", "nf4-dq", "--dropout", "0.2", "--pack", "--clip", "0.5")
+
+    def test_a_run_whose_last_words_failed_resumes(self):
+        """The result does not fit on the disk: nothing is trained twice once it does."""
         output = self.folder / "run"
-        arguments = self.arguments(output, "--steps", 400, "--checkpoint-every", 1)
-        process = subprocess.Popen([command_test.options.program, *map(str, arguments)], cwd=command_test.TOP,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (output / "training-state.safetensors").exists():
+        flags = ["--steps", 4, "--rank", 16]
+        whole, _, _ = self.finetune("whole", *flags)
+        self.assert_refused(self.arguments(output, *flags), "training-state.safetensors", "File too large",
+                            preexec_fn=limited_files(1 << 16))
+        blocked = output / "adapter_model.safetensors"
+        blocked.mkdir()
+        self.assert_refused(self.arguments(output, *flags, "--resume"), blocked, "it is a folder")
+        blocked.rmdir()
+        self.assertTrue((output / "training-state.safetensors").exists())
+        result = self.json_of(*self.arguments(output, *flags, "--resume"))
+        self.assertEqual((result["steps"], result["seconds"]), (4, 0))
+        self.assertEqual(blocked.read_bytes(), (whole / "adapter_model.safetensors").read_bytes())
+
+    def test_interrupted_runs_leave_a_checkpoint(self):
+        output = self.folder / "run"
+        flags = ["--steps", 400, "--checkpoint-every", 0]
+        process = self.start(output, *flags)
+        metrics = output / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= 4):
             time.sleep(0.01)
+        self.assertFalse((output / "training-state.safetensors").exists())
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=60), 130)
-        self.assert_refused([*arguments, "--resume", "--lr", "0.5"], "lr", "0.5")
-        self.assert_refused(arguments, "something there already")
+        header, _ = read_header(output / "training-state.safetensors")
+        self.assertEqual(int(header["__metadata__"]["step"]),
+                         json.loads(metrics.read_text().splitlines()[-1])["step"])
+        arguments = self.arguments(output, *flags)
+        self.assert_refused([*arguments, "--resume", "--lr", "0.5"], "lr: found 0.001, expected 0.5")
+        self.assert_refused(arguments, "output folder", "something there already")
+
+    def test_goes_on_from_an_adapter(self):
+        first, _, rows = self.finetune("first", "--steps", 6, "--rank", 4, "--alpha", 8, "--lr", "3e-3",
+                                       "--targets", "q_proj,down_proj")
+        second, _, more = self.finetune("second", "--steps", 6, "--lr", "3e-3", "--adapter", first)
+        # It begins where the first ended, and learns on.
+        self.assertEqual(more[0]["eval_nll"], rows[-1]["eval_nll"])
+        self.assertLess(more[-1]["eval_nll"], more[0]["eval_nll"] - 0.05)
+        # Another adapter of the same kind; the first is as it was.
+        configs = [json.loads((folder / "adapter_config.json").read_text()) for folder in (first, second)]
+        self.assertEqual(configs[0], configs[1])
+        self.assertEqual((configs[1]["r"], configs[1]["lora_alpha"], configs[1]["target_modules"]),
+                         (4, 8, ["q_proj", "down_proj"]))
+        header, data = read_header(second / "adapter_model.safetensors")
+        self.assertEqual(header, read_header(first / "adapter_model.safetensors")[0])
+        self.assertNotEqual(data, read_header(first / "adapter_model.safetensors")[1])
+        nll = self.json_of("eval", DRAFT, "--text", self.text, "--window", 32, "--adapter", second)["nll"]
+        self.assertLess(nll, self.json_of("eval", DRAFT, "--text", self.text, "--window", 32, "--adapter", first)["nll"])
+
+        def refused(flags, *mentions):
+            self.assert_refused(self.arguments(self.folder / "never", "--adapter", first, *flags), *mentions)
+            self.assertFalse((self.folder / "never").exists())
+
+        refused(["--rank", 8], "--rank: value: found 8, expected 4, as", first)
+        refused(["--alpha", 16], "--alpha: value: found 16, expected 8, as", first)
+        refused(["--targets", "v_proj"], "--targets: value: found v_proj, expected down_proj,q_proj, as", first)
+        refused(["--train", "full"], "--adapter", "full", "lora")
+        self.assert_refused(self.arguments(self.folder / "never", "--adapter", self.folder), "adapter_config.json")
+        # The same flags are no contradiction.
+        self.finetune("third", "--steps", 1, "--adapter", first, "--rank", 4, "--alpha", 8, "--targets",
+                      "down_proj,q_proj")
 
     def test_conversations_learn_the_answers_alone(self):
         data = self.folder / "talk.jsonl"
@@ -137,33 +213,84 @@ class Finetune(CommandTest):
     def test_refused(self):
         def refused(flags, *mentions, **more):
             self.assert_refused(self.arguments(self.folder / "never", *flags, **more), *mentions)
-            self.assertFalse((self.folder / "never" / "adapter_config.json").exists())
+            self.assertFalse((self.folder / "never").exists(), "something was written")
 
-        refused(["--rank", 0], "--rank", "0")
-        refused(["--targets", "c_attn"], "c_attn", "q_proj", "down_proj")
-        refused(["--train", "last-layers=0"], "last-layers")
-        refused(["--train", "last-layers=99"], "99")
-        refused(["--train", "full", "--weights", "nf4"], "nf4", "lora")
-        refused(["--steps", 3, "--epochs", 1], "--steps", "--epochs")
+        refused(["--rank", 0], "--rank: count: found 0, expected at least 1")
+        refused(["--alpha", 0], "--alpha: value: found 0, expected more than 0")
+        refused(["--dropout", 1], "--dropout: value: found 1, expected 0 to less than 1")
+        refused(["--train", "last-layers=0"], "--train: what: found \"last-layers=0\"")
+        refused(["--train", "lots"], "--train: what: found \"lots\", expected lora, last-layers=N")
+        refused(["--schedule", "step"], "--schedule", "\"step\"", "cosine")
+        refused(["--steps", 3, "--epochs", 1], "--steps, --epochs: give one of them, not both")
+        refused(["--eval-split", "0.001"], "--eval-split: held-out end: found", "expected at least 32, or 0")
+        refused(["--resume"], "never: run to resume: found nothing there, expected an interrupted run")
         self.assert_refused(["finetune", DRAFT, "--data", self.text, "-o", self.folder / "never", "--seq", 100000],
                             "--seq", "100000")
-        refused(["--eval-split", "0.001"], "--eval-split")
-        short = self.folder / "short.txt"
-        short.write_text("Too short.")
-        refused([], "--data", "32", data=short)
-        broken = self.folder / "broken.jsonl"
-        broken.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": \n')
-        refused([], "broken.jsonl:2", data=broken)
-        broken.write_text('{"prompt": "a", "completion": "b"}\n\n{"question": "a"}\n')
-        refused([], "broken.jsonl:3", "messages", data=broken)
-        refused(["--steps", 5, "--lr", "1e30", "--warmup", 0], "step", "finite")
+
+    def test_bad_data(self):
+        def refused(name, text, *mentions):
+            data = self.folder / name
+            data.write_bytes(text)
+            self.assert_refused(self.arguments(self.folder / "never", data=data), *mentions)
+            self.assertFalse((self.folder / "never").exists(), "something was written")
+
+        good = b'{"prompt": "a", "completion": "b"}\n'
+        refused("short.txt", b"Too short.", "--data: length: found", "tokens to train on, expected at least 32")
+        refused("empty.txt", b"", "--data: length: found 1 tokens to train on")
+        refused("latin1.txt", b"caf\xe9", "latin1.txt: byte 3: found 0xe9, expected UTF-8 text")
+        refused("cut.jsonl", good + b'{"prompt": \n', "cut.jsonl:2")
+        refused("other.jsonl", good + b'\n{"question": "a"}\n', "other.jsonl:3", "text", "messages")
+        refused("half.jsonl", b'{"prompt": "a"}\n', "half.jsonl:1", "completion")
+        refused("number.jsonl", good + good + b'{"prompt": 1, "completion": "b"}\n', "number.jsonl:3", "prompt")
+        refused("list.jsonl", b"[1]\n", "list.jsonl:1", "object")
+        refused("role.jsonl", b'{"messages": [{"role": "user", "content": 3}]}\n', "role.jsonl:1: messages", "content")
+        refused("unasked.jsonl", b'{"messages": [{"role": "user", "content": "a"}]}\n', "unasked.jsonl:1: example",
+                "nothing to learn")
+        refused("one.jsonl", good, "--eval-split: held-out end: found 0 examples")
+
+    def test_what_only_the_model_tells(self):
+        """The folder is made by then, and left empty."""
+        def refused(flags, *mentions, **more):
+            self.assert_refused(self.arguments(self.folder / "never", *flags, **more), *mentions)
+            self.assertFalse(list((self.folder / "never").iterdir()))
+
+        refused(["--targets", "q_proj,c_attn"], "--targets: module: found \"c_attn\", expected all-linear, or some of "
+                "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj, lm_head")
+        refused(["--train", "last-layers=99"], "--train: last-layers: found 99, expected at most the model's 3")
+        refused(["--train", "full", "--weights", "nf4"], "--train", "q_proj in nf4", "lora")
+        refused(["--adapter", GOLDEN / "gpt2-tiny-lora"], "adapter of \"gpt2-tiny\"",
+                "transformer.h.0.attn.c_attn which the model has not", f"layers of {DRAFT}")
+
+    def test_a_loss_that_is_not_finite(self):
+        output = self.folder / "run"
+        # A rate that breaks the model at once, and one that lets it come as far as a checkpoint.
+        said = self.assert_refused(self.arguments(output, "--steps", 5, "--lr", "1e30", "--warmup", 0),
+                                   "found NaN, expected a finite number", "--lr", "there is no checkpoint yet")
+        self.assertRegex(said, r"\Aplimsoll: step 2: (loss|norm of the gradients): ")
+        flags = ["--steps", 40, "--lr", "1e36", "--schedule", "linear", "--warmup", 20, "--checkpoint-every", 1]
+        again = self.folder / "again"
+        said = self.assert_refused(self.arguments(again, *flags), "the checkpoint of step 1 is kept in",
+                                   again / "training-state.safetensors")
+        self.assertRegex(said, r"\Aplimsoll: step 2: ")
+        header, _ = read_header(again / "training-state.safetensors")
+        self.assertEqual(header["__metadata__"]["step"], "1")
+        rows = [json.loads(line) for line in (again / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([row["step"] for row in rows], [0, 1])
+        self.assertFalse((again / "adapter_config.json").exists())
 
     def test_full_disk(self):
-        """Of a limit on file sizes, which fails writes in the same place. The adapter has 600 kB."""
+        """The adapter has 600 kB."""
         output = self.folder / "disk"
-        self.assert_refused(self.arguments(output, "--steps", 2), str(output), "File too large",
-                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16)))
-        self.assertFalse((output / "adapter_model.safetensors").exists())
+        flags = ["--steps", 2, "--checkpoint-every", 0]
+        self.assert_refused(self.arguments(output, *flags), output / "adapter_model.safetensors", "File too large",
+                            preexec_fn=limited_files(1 << 16))
+        self.assertEqual([file.name for file in output.iterdir()], ["metrics.jsonl"])
+        # Three times that is a checkpoint: the last one stays when the next does not fit.
+        self.assert_refused(self.arguments(self.folder / "checkpoint", "--steps", 2),
+                            self.folder / "checkpoint" / "training-state.safetensors", "File too large",
+                            preexec_fn=limited_files(1 << 20))
+        self.assert_refused(self.arguments(self.folder / "metrics", *flags), self.folder / "metrics" / "metrics.jsonl",
+                            "is the disk full?", preexec_fn=limited_files(1 << 6))
 
 
 class Merge(CommandTest):
