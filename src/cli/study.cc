@@ -31,6 +31,7 @@ study::Adaptation adapt(const StudyFlags& flags, const study::StudyOptions& opti
                         : options.text;
   adaptation.sample_prompt = result.sample_prompt;
   adaptation.progress = options.progress;
+  adaptation.on_loaded = options.on_loaded;
   return study::adapt(adaptation);
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "compress/calibration.h"
 #include "engine/generate.h"
 #include "engine/model_tokenizer.h"
+#include "study/load_weights.h"
 #include "text/chat_template.h"
 
 namespace plimsoll::study {
@@ -24,11 +24,9 @@ std::string sample(const Model& model, const ops::Context& context, const Tokeni
 Adaptation adapt(const AdaptationOptions& options) {
   const ModelConfig config = load_config(options.model);
   const auto tokenizer = load_tokenizer(options.model, config);
-  LoadOptions load;
-  // Formats that need calibration are learnt beside the dense weights.
-  if (!compress::needs_calibration(options.weights)) load.weights.format = options.weights;
-  load.progress = options.progress;
-  const auto model = load_model(options.model, load);
+  const auto model =
+      load_weights(options.model, options.weights, config.max_positions, options.progress, false);
+  if (options.on_loaded) options.on_loaded(*model);
 
   const bool is_template = ChatTemplate::load(options.model).has_value();
   EncodeOptions encode;
@@ -49,7 +47,7 @@ Adaptation adapt(const AdaptationOptions& options) {
   finetune.progress = options.progress;
 
   Adaptation result;
-  result.weights = options.weights;
+  result.weights = format_of(*model);
   result.sample_before = sample(*model, options.context, *tokenizer, prompt);
   train::FinetuneResult trained = train::finetune(*model, dataset, finetune);
   attach_adapter(*model, options.model, {"the study's", trained.adapter, trained.layers}, 1);

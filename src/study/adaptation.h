@@ -1,6 +1,7 @@
 // The study's last step: the winner adapted to a text by a small adapter, judged before and after.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,20 @@ struct AdaptationOptions {
   std::int64_t batch = 4;
   std::int64_t sequence = 256;
   Progress progress;
+  std::function<void(Model&)> on_loaded;  // adapters, put beside the weights as the study had them
 };
 
 struct Adaptation {
-  quant::WeightFormat weights = quant::WeightFormat::nf4_dq;
-  train::Evaluation before, after;              // of the held-out end
+  quant::WeightFormat weights = quant::WeightFormat::nf4_dq;  // that were learnt beside
+  train::Evaluation before, after;                            // of the held-out end
   std::string sample_before, sample_after;      // greedy continuations of the study's prompt
   std::vector<nlohmann::ordered_json> metrics;  // the training curve, rows as in metrics.jsonl
   double seconds = 0;
 };
 
-/// LoRA of rank 16 beside every linear layer. InputError when the text is too short.
+/// LoRA of rank 16 beside every linear layer, the weights in the format that was asked for (formats
+/// that need calibration draw from the first chapters built in). InputError when the text is too
+/// short.
 Adaptation adapt(const AdaptationOptions& options);
 
 /// For a terminal.

@@ -10,10 +10,10 @@ namespace plimsoll::study {
 
 std::unique_ptr<Model> load_weights(const std::string& model,
                                     std::optional<quant::WeightFormat> format,
-                                    std::int64_t positions, const Progress& progress) {
+                                    std::int64_t positions, const Progress& progress, bool pack) {
   LoadOptions options;
   options.weights.format = format;
-  options.weights.pack = true;
+  options.weights.pack = pack;
   options.context = positions;
   options.progress = progress;
   if (is_shape(model) || !format || !compress::needs_calibration(*format)) {
