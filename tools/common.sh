@@ -34,9 +34,34 @@ prepare_environment() {
 install_packages() {
   local packages
   packages=$("$top/tools/install_packages" "$1" --list) || return
-  if [[ -z $packages ]]; then return; fi
-  step "install packages: ${packages//$'\n'/ }"
-  logged packages "$top/tools/install_packages" "$1"
+  if [[ -n $packages ]]; then
+    step "install packages: ${packages//$'\n'/ }"
+    logged packages "$top/tools/install_packages" "$1" || return
+  fi
+  install_web_packages "$1"
+}
+
+# What the report page is built from (npm) and, for `test`, looked at with. The program builds without
+# either: a registry that cannot be reached costs the page, not the study.
+install_web_packages() {
+  local installed=$top/web/node_modules/.package-lock.json
+  export npm_config_cache=${npm_config_cache:-$top/build/npm}
+  if ! [[ $installed -nt $top/web/package-lock.json ]]; then
+    step "install the report page's packages (npm)"
+    if ! logged npm npm ci --prefix "$top/web"; then
+      step "no report page: npm could not install its packages; reports are Markdown only"
+      return 0
+    fi
+    touch "$installed"
+  fi
+  if [[ $1 != test || -x /usr/bin/chromium ]]; then return 0; fi
+  # Ubuntu's chromium is a stub that wants snap: there Playwright brings its own.
+  export PLAYWRIGHT_BROWSERS_PATH=$top/build/playwright
+  if [[ ! -d $PLAYWRIGHT_BROWSERS_PATH ]]; then
+    step "install Chromium (Playwright)"
+    logged chromium node "$top/web/node_modules/playwright-core/cli.js" install --with-deps --only-shell chromium ||
+      step "no Chromium: the test of the report page is skipped"
+  fi
 }
 
 # Compile jobs: one a core, but no more than one for each 2 GB of memory to be had.
