@@ -3,29 +3,29 @@
 export const SCHEMA = "plimsoll.study";
 export const SCHEMA_VERSION = 1;
 
-/** A sampled figure; low and high are the 95 % bootstrap interval of the median. */
+/** A sampled figure; low and high are the 95 % bootstrap interval of the median, null with one sample. */
 export interface Sampled {
   median: number;
   mean: number;
   stddev: number;
-  low: number;
-  high: number;
+  low: number | null;
+  high: number | null;
   samples: number[];
 }
 
-/** A figure with its 95 % interval. */
+/** A figure with its 95 % interval; null where it is not known. */
 export interface Interval {
   value: number;
-  low: number;
-  high: number;
+  low: number | null;
+  high: number | null;
 }
 
 /** A ratio of speeds; above 1 is faster than the baseline. */
 export interface Comparison {
   ratio: number;
-  low: number;
-  high: number;
-  verdict: "faster" | "slower" | "no difference";
+  low: number | null;
+  high: number | null;
+  verdict: "faster" | "slower" | "no difference" | "unknown";
 }
 
 export interface Memory {
@@ -72,6 +72,8 @@ export interface TextSample {
 export interface Kernel {
   name: string;
   part: string;
+  /** Whose peak its operations are judged by: fp32, bf16, int8. */
+  unit?: string;
   calls: number;
   seconds: number;
   mean_seconds: number;
@@ -98,7 +100,7 @@ export interface Variant {
   attention: string;
   kv: string;
   device: string;
-  status: "measured" | "does_not_fit" | "failed";
+  status: "pending" | "measured" | "does_not_fit" | "failed";
   reason: string | null;
   memory: Memory | null;
   latency: Latency | null;
@@ -134,6 +136,8 @@ export interface Sweeps {
   prompt: SweepPoint[];
   depth: SweepPoint[];
   crossovers: Crossover[];
+  /** What was not measured, and why. */
+  skipped?: string[];
 }
 
 export interface Recommendation {
@@ -164,6 +168,13 @@ export interface Imported {
   label: string;
   test: string;
   tokens_per_second: Sampled;
+}
+
+/** What --numerics invariant costs a variant: shares of the time that it takes more. */
+export interface NumericsCost {
+  variant: string;
+  prefill: number;
+  decode: number;
 }
 
 /** A logged step of the training, or an evaluation (eval_nll, eval_ppl). */
@@ -245,6 +256,7 @@ export interface Results {
   recommended: string | null;
   warnings: { kind: string; variant: string | null; text: string }[];
   imported: Imported[];
+  numerics_cost?: NumericsCost | null;
   adaptation: Adaptation | null;
 }
 

@@ -69,6 +69,9 @@ test("an interval shows two digits of its width", () => {
   assert.equal(format.interval(741.23, 735.1, 747.4), "741 [735, 747]");
   assert.equal(format.interval(1.8432, 1.8011, 1.8822), "1.843 [1.801, 1.882]");
   assert.equal(format.interval(32.4, 32.4, 32.4), "32.4");
+  assert.equal(format.interval(32.4, null, null), "32.4");
+  assert.equal(format.range(null, null, format.number), "unknown");
+  assert.equal(format.range(1, 2, format.number), "1.00 to 2.00");
 });
 
 test("an axis has no idle zeros, and a unit stays", () => {

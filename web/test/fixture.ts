@@ -135,6 +135,7 @@ export function full(): Results {
       versions: { compiler: "gcc 12.2", onednn: "2.6" },
     },
     reference: "bf16+sdpa", baseline: "bf16+eager", variants,
+    numerics_cost: { variant: "bf16+sdpa", prefill: 0.021, decode: -0.004 },
     noise: {
       variant: "bf16+sdpa", decode: interval(1.002, 0.006), prefill: interval(0.998, 0.014), floor_decode: 0.008, floor_prefill: 0.016,
       drift: { decode: interval(0.001, 0.003), prefill: interval(-0.002, 0.004), noticed: false }, noisy: false,
@@ -147,6 +148,7 @@ export function full(): Results {
         { sweep: "batch", faster: "int8+sdpa", slower: "nf4-dq+sdpa", at: 4, text: "From batch 4 on, int8+sdpa decodes faster than nf4-dq+sdpa: the batch is bound by arithmetic, not by bytes." },
         { sweep: "depth", faster: "int8+sdpa", slower: "nf4-dq+sdpa", at: null, text: "int8+sdpa does not overtake nf4-dq+sdpa at any measured depth." },
       ],
+      skipped: ["depth 4096: the model has 2048 positions"],
     },
     recommendations: [
       {
@@ -159,7 +161,7 @@ export function full(): Results {
     ],
     recommended: "int8+sdpa",
     warnings: [
-      { kind: "quality_loss", variant: "nf4-dq+sdpa", text: "Perplexity is 4.3 % above the reference's: gptq or calibration may win it back." },
+      { kind: "loss", variant: "nf4-dq+sdpa", text: "Perplexity is 4.3 % above the reference's: gptq or calibration may win it back." },
       { kind: "slow_path", variant: "bf16+sdpa", text: "attention_flash_avx512 multiplied in fp32, because this processor has no AVX512_BF16." },
     ],
     imported: [
@@ -186,6 +188,20 @@ export function shapeOnly(): Results {
   return { ...results, adaptation: null, warnings: [], imported: [] };
 }
 
+/** One repeat and one window: figures, and no interval of any. */
+export function withoutIntervals(): Results {
+  const results = full();
+  const strip = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    if ("low" in value && "high" in value) Object.assign(value, { low: null, high: null });
+    if ("verdict" in value) Object.assign(value, { verdict: "unknown" });
+    if ("samples" in value && "median" in value) Object.assign(value, { samples: [value.median] });
+    for (const inner of Object.values(value)) strip(inner);
+  };
+  strip(results);
+  return results;
+}
+
 /** The least that a study writes: stopped behind the first variant. */
 export function incomplete(): Results {
   const results = full();
@@ -196,7 +212,7 @@ export function incomplete(): Results {
   });
   return {
     ...results, run: { ...results.run, complete: false, finished: null, ceilings: null, mode: "quick" }, variants: [only!],
-    noise: null, sweeps: null, recommendations: [], recommended: null, warnings: [], imported: [], adaptation: null,
+    noise: null, numerics_cost: null, sweeps: null, recommendations: [], recommended: null, warnings: [], imported: [], adaptation: null,
   };
 }
 

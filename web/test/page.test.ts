@@ -12,7 +12,7 @@ import { launch } from "./browser.mjs";
 import { filled, reportPage } from "../build.mjs";
 import { light } from "../src/colours";
 import type { Results } from "../src/results";
-import { attack, full, hostile, incomplete, shapeOnly } from "./fixture";
+import { attack, full, hostile, incomplete, shapeOnly, withoutIntervals } from "./fixture";
 
 let browser: Browser;
 let template: string;
@@ -99,6 +99,7 @@ test("every chart draws its marks", async () => {
     assert.ok((await marks(page, "sweep-batch", hues)) >= 3 * (1 + 5));
     assert.ok((await texts(page, "sweep-batch")).includes("from 4 on"));
     assert.ok(!(await texts(page, "sweep-depth")).some((text) => text.endsWith(" on")));
+    assert.match((await page.locator("#sweeps").textContent()) ?? "", /does not overtake nf4-dq\+sdpa at any measured depth\..*Depth 4096: the model has 2048 positions\./);
     assert.ok((await marks(page, "training", [light.accent])) >= 1 + 10);
     assert.deepEqual(await absent(page), []);
   });
@@ -279,6 +280,14 @@ test("without quality the page says why, and shows the rest", async () => {
     assert.equal(await marks(page, "latency", light.palette), timed.length);
     assert.equal(await page.locator("#warnings, #adaptation").count(), 0);
     assert.equal(await page.getByText(/undefined|NaN|\[object/).count(), 0);
+  });
+});
+
+test("figures without intervals are drawn without whiskers", async () => {
+  await open(withoutIntervals(), async (page) => {
+    for (const figure of ["latency", "perplexity", "quality-speed"]) assert.equal(await marks(page, figure, light.palette), timed.length, figure);
+    assert.match(await page.locator(".tiles").innerText(), /95 % interval unknown/);
+    assert.equal(await page.getByText(/undefined|NaN|null|\[object/).count(), 0);
   });
 });
 

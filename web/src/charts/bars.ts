@@ -10,8 +10,9 @@ export interface Bar {
   /** A variant's name, which also gives the colour, or another row's. */
   name: string;
   value: number;
-  low: number;
-  high: number;
+  /** null: the interval is not known. */
+  low: number | null;
+  high: number | null;
   samples?: number[];
   /** Behind the value, for example the verdict against the baseline. */
   remark?: string;
@@ -42,7 +43,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
   const { ink, soft, background, warn } = page.theme;
   const names = bars.map((bar) => bar.name);
   const row = (bar: Bar) => bars.indexOf(bar);
-  const reach = (bar: Bar) => Math.max(bar.value, bar.high, ...(bar.samples ?? []));
+  const reach = (bar: Bar) => Math.max(bar.value, bar.high ?? bar.value, ...(bar.samples ?? []));
   const label = (bar: Bar) => write(bar.value) + (bar.remark ? `  ${bar.remark}` : "");
   const space = Math.min(width * 0.42, 14 + 6.3 * Math.max(...bars.map((bar) => label(bar).length)));
   const thickness = 16;
@@ -51,9 +52,11 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
   const whiskers = (_: CustomSeriesRenderItemParams, api: CustomSeriesRenderItemAPI) => {
     const bar = bars[api.value(1) as number];
     if (!bar) return null;
-    const [left = 0, y = 0] = api.coord([bar.low, row(bar)]);
+    const [end = 0, y = 0] = api.coord([reach(bar), row(bar)]);
+    const text = { type: "text", style: { text: label(bar), x: end + 10, y, align: "left", verticalAlign: "middle", fill: ink, font } };
+    if (bar.low === null || bar.high === null) return text;
+    const [left = 0] = api.coord([bar.low, row(bar)]);
     const [right = 0] = api.coord([bar.high, row(bar)]);
-    const [end = 0] = api.coord([reach(bar), row(bar)]);
     const style = { stroke: ink, lineWidth: 1.5, fill: "none" };
     const cap = (x: number) => ({ type: "line", shape: { x1: x, x2: x, y1: y - 5, y2: y + 5 }, style });
     return {
@@ -62,7 +65,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
         { type: "line", shape: { x1: left, x2: right, y1: y, y2: y }, style },
         cap(left),
         cap(right),
-        { type: "text", style: { text: label(bar), x: end + 10, y, align: "left", verticalAlign: "middle", fill: ink, font } },
+        text,
       ],
     };
   };
@@ -76,7 +79,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
   };
   const samples = bars.flatMap((bar) => (bar.samples ?? []).map((sample, index) => [sample, row(bar), index]));
   const style = (bar: Bar) => (bar.foreign ? foreign : page.mark(bar.name));
-  const [from, to] = closeUp ? fittedRange(Math.min(...bars.map((bar) => Math.min(bar.low, ...(bar.samples ?? [])))), Math.max(...bars.map(reach)), 0.05) : [0, null];
+  const [from, to] = closeUp ? fittedRange(Math.min(...bars.map((bar) => Math.min(bar.value, bar.low ?? bar.value, ...(bar.samples ?? [])))), Math.max(...bars.map(reach)), 0.05) : [0, null];
   const series: Series[] = [
     {
       id: "bars",
@@ -93,7 +96,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
     },
     { id: "samples", type: "custom", renderItem: dots, data: samples, encode: { x: 0, y: 1 }, silent: true, z: 3 },
     // The value first: the axis reaches as far as the whiskers do.
-    { id: "whiskers", type: "custom", renderItem: whiskers, data: bars.map((bar) => [bar.high, row(bar)]), encode: { x: 0, y: 1 }, silent: true, z: 4 },
+    { id: "whiskers", type: "custom", renderItem: whiskers, data: bars.map((bar) => [reach(bar), row(bar)]), encode: { x: 0, y: 1 }, silent: true, z: 4 },
   ];
   return {
     height: rowHeight(width) * bars.length + (line ? 84 : 64),
@@ -102,7 +105,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
     table: {
       columns: ["", axis, "95 % interval", "samples", ...(bars.some((bar) => bar.remark) ? ["remark"] : [])],
       rows: bars.map((bar) => [
-        bar.name, write(bar.value), `[${write(bar.low)}, ${write(bar.high)}]`, format.integer(bar.samples?.length),
+        bar.name, write(bar.value), format.range(bar.low, bar.high, write), format.integer(bar.samples?.length),
         ...(bars.some((other) => other.remark) ? [bar.remark ?? "–"] : []),
       ]),
     },
@@ -113,7 +116,7 @@ export function barChart(page: Page, { bars, axis, write, width, summary, line, 
       tooltip: tooltip(page, ({ dataIndex, seriesId }) => {
         const bar = seriesId === "bars" ? bars[dataIndex] : undefined;
         return bar
-          ? [bar.name, `${axis}: ${write(bar.value)}`, `95 % interval: ${write(bar.low)} to ${write(bar.high)}`,
+          ? [bar.name, `${axis}: ${write(bar.value)}`, `95 % interval: ${format.range(bar.low, bar.high, write)}`,
              ...(bar.samples ? [`${bar.samples.length} samples`] : []), ...(bar.remark ? [bar.remark] : [])]
           : null;
       }),

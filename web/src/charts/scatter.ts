@@ -27,8 +27,8 @@ export interface ScatterOptions {
 
 export function scatterChart(page: Page, { points, x, y, width, summary, notes }: ScatterOptions): Drawing {
   const { soft, warn } = page.theme;
-  const [xMin, xMax] = fittedRange(Math.min(...points.map((p) => p.x.low)), Math.max(...points.map((p) => p.x.high)), narrow(width) ? 0.25 : 0.15);
-  const ys = points.flatMap((p) => [p.y.low, p.y.high]);
+  const [xMin, xMax] = fittedRange(Math.min(...points.map((p) => p.x.low ?? p.x.value)), Math.max(...points.map((p) => p.x.high ?? p.x.value)), narrow(width) ? 0.25 : 0.15);
+  const ys = points.flatMap((p) => [p.y.value, p.y.low ?? p.y.value, p.y.high ?? p.y.value]);
   const limit = y.limit;
   // The limit comes into view where it lies near.
   const [lowest, highest] = [Math.min(...ys), Math.max(...ys)];
@@ -49,8 +49,8 @@ export function scatterChart(page: Page, { points, x, y, width, summary, notes }
     return {
       type: "group",
       children: [
-        { type: "line", shape: { x1: at(point.x.low, point.y.value)[0], x2: at(point.x.high, point.y.value)[0], y1: cy, y2: cy }, style },
-        { type: "line", shape: { x1: cx, x2: cx, y1: at(point.x.value, point.y.low)[1], y2: at(point.x.value, point.y.high)[1] }, style },
+        { type: "line", shape: { x1: at(point.x.low ?? point.x.value, point.y.value)[0], x2: at(point.x.high ?? point.x.value, point.y.value)[0], y1: cy, y2: cy }, style },
+        { type: "line", shape: { x1: cx, x2: cx, y1: at(point.x.value, point.y.low ?? point.y.value)[1], y2: at(point.x.value, point.y.high ?? point.y.value)[1] }, style },
       ],
     };
   };
@@ -92,8 +92,8 @@ export function scatterChart(page: Page, { points, x, y, width, summary, notes }
     table: {
       columns: ["", x.axis, "95 % interval", y.axis, "95 % interval", "Pareto front"],
       rows: points.map((p) => [
-        p.name, x.write(p.x.value), `[${x.write(p.x.low)}, ${x.write(p.x.high)}]`,
-        y.write(p.y.value), `[${y.write(p.y.low)}, ${y.write(p.y.high)}]`,
+        p.name, x.write(p.x.value), format.range(p.x.low, p.x.high, x.write),
+        y.write(p.y.value), format.range(p.y.low, p.y.high, y.write),
         front.some((other) => other.name === p.name) ? "yes" : "no",
       ]),
     },
@@ -107,8 +107,8 @@ export function scatterChart(page: Page, { points, x, y, width, summary, notes }
       tooltip: tooltip(page, ({ seriesId, dataIndex }) => {
         const p = seriesId === "points" ? points[dataIndex] : undefined;
         return p
-          ? [p.name, `${x.axis}: ${x.write(p.x.value)} [${x.write(p.x.low)}, ${x.write(p.x.high)}]`,
-             `${y.axis}: ${y.write(p.y.value)} [${y.write(p.y.low)}, ${y.write(p.y.high)}]`]
+          ? [p.name, `${x.axis}: ${x.write(p.x.value)}, 95 % interval ${format.range(p.x.low, p.x.high, x.write)}`,
+             `${y.axis}: ${y.write(p.y.value)}, 95 % interval ${format.range(p.y.low, p.y.high, y.write)}`]
           : null;
       }),
       series,

@@ -78,7 +78,8 @@ export function times(ratio: number | null | undefined): string {
  * "112.4 [111.9, 113.0]": with as many decimals as make two digits of the interval's width, and of
  * the value at least two significant digits.
  */
-export function interval(value: number, low: number, high: number): string {
+export function interval(value: number, low: number | null, high: number | null): string {
+  if (low === null || high === null) return number(value);
   const spread = high - low;
   if (spread === 0) return number(value);
   const scale = Math.max(Math.abs(value), Math.abs(low), Math.abs(high));
@@ -87,6 +88,11 @@ export function interval(value: number, low: number, high: number): string {
   const ofValue = scale > 0 ? 2 - Math.floor(Math.log10(scale)) : 0;
   const decimals = Math.min(6, Math.max(0, ofSpread > ofValue + 2 ? ofValue + 2 : Math.max(ofSpread, ofValue - 1)));
   return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
+}
+
+/** "735 to 747": the ends of an interval, or that it is not known. */
+export function range(low: number | null, high: number | null, write: (value: number) => string): string {
+  return low === null || high === null ? "unknown" : `${write(low)} to ${write(high)}`;
 }
 
 /** A number for an axis: as `write` says, without zeros behind the point: 0.0200 is 0.02 there. */

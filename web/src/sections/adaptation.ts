@@ -58,7 +58,7 @@ export function adaptation(page: Page): HTMLElement | null {
         id: "before-after", title: "Before and after", caption: "Perplexity of the held-out end of the text, from zero. Less is better.",
         draw: (width) => barChart(page, {
           width, axis: "perplexity, less is better", write: (value) => format.number(value, 4),
-          bars: [["before", found.ppl_before], ["after", found.ppl_after]].map(([name, value]) => ({ name: name as string, value: value as number, low: value as number, high: value as number, foreign: true })),
+          bars: [["before", found.ppl_before], ["after", found.ppl_after]].map(([name, value]) => ({ name: name as string, value: value as number, low: null, high: null, foreign: true })),
           summary: `Perplexity ${format.number(found.ppl_before, 4)} before, ${format.number(found.ppl_after, 4)} after.`,
           notes: ["The study measures both once: no interval is known."],
         }),

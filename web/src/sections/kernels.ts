@@ -20,8 +20,10 @@ function profiled(page: Page): Profiled[] {
 const noProfile = "Left out: no variant was profiled in this run.";
 const noneChosen = "None of the chosen variants was profiled.";
 const largestKernels = 6;
+const rest = "other kernels";
+const between = "outside kernels";
 
-/** Seconds by part or by kernel; the smaller kernels of all variants together are "other". */
+/** Seconds by part or by kernel; the smaller kernels of all variants stand together. */
 function stacks(variants: Profiled[], grouping: Grouping): Stack[] {
   const sums = new Map<string, number>();
   const key = (kernel: Kernel) => (grouping === "kernel" ? kernel.name : kernel.part);
@@ -31,21 +33,22 @@ function stacks(variants: Profiled[], grouping: Grouping): Stack[] {
   const named = [...sums].sort((a, b) => b[1] - a[1]).map(([name]) => name).slice(0, grouping === "kernel" ? largestKernels : 7);
   return variants.map(({ name, profile }) => {
     const parts = new Map<string, number>(named.map((one) => [one, 0]));
+    // In a profile the part "other" is the time that no kernel accounts for.
     if (grouping === "part" && profile.parts.length > 0) {
       for (const { part, seconds } of profile.parts) {
-        const to = named.includes(part) ? part : "other";
+        const to = named.includes(part) ? part : part === "other" ? between : rest;
         parts.set(to, (parts.get(to) ?? 0) + seconds);
       }
     } else {
       for (const kernel of profile.kernels) {
-        const to = named.includes(key(kernel)) ? key(kernel) : "other";
+        const to = named.includes(key(kernel)) ? key(kernel) : rest;
         parts.set(to, (parts.get(to) ?? 0) + kernel.seconds);
       }
     }
     const counted = [...parts.values()].reduce((sum, seconds) => sum + seconds, 0);
-    const rest = profile.wall_seconds - counted;
-    // Time between kernels: shown, so that the bar is the whole time.
-    if (rest > 0.001 * profile.wall_seconds) parts.set("outside kernels", rest);
+    const left = profile.wall_seconds - counted;
+    // Shown, so that the bar is the whole time.
+    if (left > 0.001 * profile.wall_seconds) parts.set(between, (parts.get(between) ?? 0) + left);
     return { name, parts, remark: format.seconds(profile.wall_seconds) };
   });
 }
@@ -59,10 +62,10 @@ function kernelTable(page: Page): HTMLElement {
         one.append(
           table(
             {
-              columns: ["kernel", "part", "share", "total", "calls", "mean", "bytes", "operations", "GB/s", "Gop/s", "of ceiling", "bound by"],
+              columns: ["kernel", "part", "share", "total", "calls", "mean", "bytes", "operations", "unit", "GB/s", "Gop/s", "of ceiling", "bound by"],
               rows: profile.kernels.map((k) => [
                 k.name, k.part, format.percent(k.share), format.seconds(k.seconds), format.integer(k.calls), format.seconds(k.mean_seconds),
-                format.bytes(k.bytes), k.operations === null ? "–" : format.count(k.operations), format.number(k.gbps), format.number(k.gops),
+                format.bytes(k.bytes), k.operations === null ? "–" : format.count(k.operations), k.unit ?? "–", format.number(k.gbps), format.number(k.gops),
                 format.percent(k.share_of_ceiling, 2), k.bound ?? "–",
               ]),
             },
@@ -165,7 +168,7 @@ export function kernels(page: Page): HTMLElement {
     figure(page, {
       id: "kernel-time",
       title: "Time by variant",
-      caption: `Of ${workload}, from the trace of one run; its whole length is the wall time.`,
+      caption: `Of one traced run of ${workload} (pp: tokens of the prompt, tg: tokens generated); a bar is its whole time.`,
       controls: (redraw) => [
         choice("By", [{ value: "part" as const, label: "part of the model" }, { value: "kernel" as const, label: "kernel" }], grouping, (value) => {
           grouping = value;
@@ -185,7 +188,7 @@ export function kernels(page: Page): HTMLElement {
     figure(page, {
       id: "roofline",
       title: "Roofline",
-      caption: "What each kernel achieves under what this machine can do at most: the slope is the measured read bandwidth, the flat lines are the measured arithmetic ceilings. A point on its line cannot get faster.",
+      caption: "What each kernel achieves under what this machine can do at most: the slope is the measured read bandwidth, the flat lines are the measured arithmetic ceilings. A point on its line cannot get faster; one above the slope finds its bytes in a cache.",
       controls: (redraw) => [
         choice("Variant", profiled(page).map(({ name }) => ({ value: name, label: name })), roofed ?? "", (value) => {
           roofed = value;

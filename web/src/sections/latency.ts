@@ -36,6 +36,13 @@ export function noiseNote(page: Page): string | null {
     `${format.percent(noise.floor_prefill, 2)} in prefill.${drift}${noise.noisy ? " This machine was noisy: trust small differences less." : ""}`;
 }
 
+function numericsNote(page: Page): string | null {
+  const cost = page.results.numerics_cost;
+  if (!cost) return null;
+  const more = (share: number) => (share < 0 ? `${format.percent(-share, 2)} less` : `${format.percent(share, 2)} more`);
+  return `Results that do not depend on the batch (--numerics invariant) take ${cost.variant} ${more(cost.prefill)} time in prefill and ${more(cost.decode)} in decoding.`;
+}
+
 function drawing(page: Page, metric: Metric, scale: Scale, width: number) {
   const { label, axis, write, versus } = metrics[metric];
   const timed = page.variants.filter((variant): variant is Variant & { latency: Latency } => variant.latency !== null);
@@ -50,11 +57,11 @@ function drawing(page: Page, metric: Metric, scale: Scale, width: number) {
     const other = metric === "decode_tokens_per_second" ? row.decode : metric === "prefill_tokens_per_second" ? row.prefill : null;
     if (other) bars.push(bar(row.name, other.rate, { remark: other.test, foreign: true }));
   }
-  const noise = noiseNote(page);
+  const notes = [scale === "close" ? "The axis is fitted to the samples and need not begin at zero." : null, noiseNote(page), numericsNote(page)];
   return barChart(page, {
     bars, axis, write, width, closeUp: scale === "close",
     summary: `${label}: ${bars.map((one) => `${one.name} ${write(one.value)}`).join(", ")}.`,
-    notes: [...(scale === "close" ? ["The axis is fitted to the samples and need not begin at zero."] : []), ...(noise === null ? [] : [noise])],
+    notes: notes.filter((note): note is string => note !== null),
   });
 }
 

@@ -28,7 +28,7 @@ function percentileTable(page: Page): HTMLElement {
             page.badge(variant.name), format.number(variant.quality.kl_mean?.value),
             ...percentiles.map((p) => format.number(variant.quality.kl_percentiles?.[p])),
             variant.quality.same_top
-              ? `${format.percent(variant.quality.same_top.value)} [${format.percent(variant.quality.same_top.low)}, ${format.percent(variant.quality.same_top.high)}]`
+              ? `${format.percent(variant.quality.same_top.value)} (${format.range(variant.quality.same_top.low, variant.quality.same_top.high, format.percent)})`
               : "–",
             format.integer(variant.quality.tokens_scored),
           ]),
@@ -84,7 +84,7 @@ export function quality(page: Page): HTMLElement {
             width,
             axis: "mean KL, nats, less is better",
             write: (value) => format.number(value),
-            bars: variants.map(({ name, quality: { kl_mean: kl } }) => ({ name, value: kl?.value ?? 0, low: kl?.low ?? 0, high: kl?.high ?? 0 })),
+            bars: variants.map(({ name, quality: { kl_mean: kl } }) => ({ name, value: kl?.value ?? 0, low: kl?.low ?? null, high: kl?.high ?? null })),
             summary: `Mean KL divergence: ${variants.map((v) => `${v.name} ${format.number(v.quality.kl_mean?.value)}`).join(", ")}.`,
           });
         },

@@ -13,7 +13,7 @@ function tile(value: string, label: string, remark: Child): HTMLElement {
 function speedTile(variant: Variant, comparison: Comparison, baseline: string): HTMLElement {
   const decode = variant.latency?.decode_tokens_per_second;
   const rate = decode ? ` (${format.number(decode.median)} tokens/s)` : "";
-  const between = `95 % interval ${format.number(comparison.low)} to ${format.number(comparison.high)}`;
+  const between = `95 % interval ${format.range(comparison.low, comparison.high, format.number)}`;
   return comparison.verdict === "no difference"
     ? tile("no difference", `in decoding speed to ${baseline}${rate}`, `ratio ${format.number(comparison.ratio)}, ${between}`)
     : tile(format.times(comparison.ratio), `the decoding speed of ${baseline}${rate}`, between);
@@ -33,7 +33,7 @@ function tiles(page: Page, variant: Variant): HTMLElement {
     shown.push(tile(format.number(quality.ppl, 4), "perplexity", "the reference that others are judged against"));
   } else if (quality?.ppl_ratio) {
     const { value, low, high } = quality.ppl_ratio;
-    shown.push(tile(format.fixed(value, 4), `times the perplexity of ${results.reference}`, `95 % interval ${format.fixed(low, 4)} to ${format.fixed(high, 4)}`));
+    shown.push(tile(format.fixed(value, 4), `times the perplexity of ${results.reference}`, `95 % interval ${format.range(low, high, (v) => format.fixed(v, 4))}`));
   }
   const memory = workingBytes(variant);
   if (memory !== null) {
@@ -43,7 +43,7 @@ function tiles(page: Page, variant: Variant): HTMLElement {
   }
   if (variant.latency) {
     const { median, low, high } = variant.latency.ttft_seconds;
-    shown.push(tile(format.seconds(median), "to the first token", `95 % interval ${format.seconds(low)} to ${format.seconds(high)}`));
+    shown.push(tile(format.seconds(median), "to the first token", `95 % interval ${format.range(low, high, format.seconds)}`));
   }
   return el("div", { class: "tiles" }, ...shown);
 }
@@ -87,11 +87,15 @@ export function summary(page: Page): HTMLElement {
 }
 
 const kinds: Record<string, string> = {
-  quality_beats_reference: "Better than the reference",
-  quality_loss: "Quality",
+  beats_reference: "Better than its reference",
+  loss: "Loss of quality",
   slow_path: "Slow path",
-  noise: "Noise",
+  noisy: "Noisy machine",
   drift: "Drift",
+  reference: "Quantised reference",
+  one_after_another: "Timed one after another",
+  one_repeat: "One repeat",
+  failed: "Failed",
 };
 
 /** Nothing where there is nothing to warn of. */

@@ -3,7 +3,7 @@ import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from "ec
 import type { Series } from "../charts/echarts";
 import { figure, fontSize, narrow, tooltip, valueAxis, type Drawing } from "../charts/figure";
 import * as format from "../data/format";
-import { el } from "../dom";
+import { details, el } from "../dom";
 import type { Page } from "../page";
 import type { SweepName, SweepPoint, Sweeps } from "../results";
 
@@ -12,6 +12,11 @@ const names: Record<SweepName, { title: string; x: string; caption: string }> = 
   prompt: { title: "Prompt length", x: "prompt tokens", caption: "Prefill: prompt tokens a second." },
   depth: { title: "Context depth", x: "tokens already in the KV cache", caption: "Decoding one sequence behind so many tokens." },
 };
+
+/** As the study words it, begun and ended. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
 
 function drawing(page: Page, sweeps: Sweeps, name: SweepName, width: number): Drawing | string {
   const points = sweeps[name].filter((point) => page.shown.has(point.variant));
@@ -47,17 +52,17 @@ function drawing(page: Page, sweeps: Sweeps, name: SweepName, width: number): Dr
   const whiskers = (_: CustomSeriesRenderItemParams, api: CustomSeriesRenderItemAPI) => {
     const point = flat[api.value(2) as number];
     if (!point) return null;
-    const [x = 0, low = 0] = api.coord([place(point), point.tokens_per_second.low]);
-    const [, high = 0] = api.coord([place(point), point.tokens_per_second.high]);
+    const [x = 0, low = 0] = api.coord([place(point), point.tokens_per_second.low ?? point.tokens_per_second.median]);
+    const [, high = 0] = api.coord([place(point), point.tokens_per_second.high ?? point.tokens_per_second.median]);
     return { type: "line", shape: { x1: x, x2: x, y1: low, y2: high }, style: { stroke: page.colour(point.variant), lineWidth: 1.5 } };
   };
-  series.push({ id: "whiskers", type: "custom", silent: true, renderItem: whiskers, data: flat.map((point, i) => [place(point), point.tokens_per_second.high, i]) });
+  series.push({ id: "whiskers", type: "custom", silent: true, renderItem: whiskers, data: flat.map((point, i) => [place(point), point.tokens_per_second.high ?? point.tokens_per_second.median, i]) });
   const legendLines = Math.ceil(variants.reduce((sum, one) => sum + 50 + 6.5 * one.length, 0) / Math.max(1, width - 16));
   const top = legendLines * 22 + 26;
   return {
     height: (narrow(width) ? 250 : 280) + top,
     summary: `${names[name].title}: ${variants.map((v) => `${v} ${of(v).map((p) => `${p.value}: ${format.number(p.tokens_per_second.median)}`).join(", ")}`).join("; ")} tokens/s.`,
-    notes: crossed.map((one) => one.text),
+    notes: crossed.filter((one) => one.at !== null).map((one) => sentence(one.text)),
     table: {
       columns: ["", ...values.map((value) => format.integer(value))],
       rows: variants.map((variant) => [variant, ...values.map((value) => {
@@ -102,5 +107,12 @@ export function sweeps(page: Page): HTMLElement {
         draw: (width) => drawing(page, found, name, width),
       }))),
   );
+  const steady = found.crossovers.filter((one) => one.at === null);
+  if (steady.length > 0) {
+    section.append(details("Pairs that do not change places", el("ul", { class: "note" }, ...steady.map((one) => el("li", {}, sentence(one.text))))));
+  }
+  if (found.skipped && found.skipped.length > 0) {
+    section.append(details("What was not measured", el("ul", { class: "note" }, ...found.skipped.map((text) => el("li", {}, sentence(text))))));
+  }
   return section;
 }

@@ -18,14 +18,18 @@ function stacked(value: string, small: string | null): HTMLElement {
   return el("span", {}, value, small && el("small", {}, small));
 }
 
+function ends({ low, high }: { low: number | null; high: number | null }, write: (value: number) => string): string | null {
+  return low === null || high === null ? null : `${write(low)} – ${write(high)}`;
+}
+
 function sampled(figure: Sampled | undefined, write: (value: number) => string): Child {
-  return figure ? stacked(write(figure.median), `${write(figure.low)} – ${write(figure.high)}`) : "–";
+  return figure ? stacked(write(figure.median), ends(figure, write)) : "–";
 }
 
 function verdict(comparison: Comparison | null | undefined): Child {
   if (!comparison) return "–";
-  if (comparison.verdict === "no difference") return stacked("no difference", `${format.number(comparison.low)} – ${format.number(comparison.high)}`);
-  return stacked(`${format.times(comparison.ratio)} ${comparison.verdict === "slower" ? "(slower)" : ""}`.trim(), `${format.number(comparison.low)} – ${format.number(comparison.high)}`);
+  if (comparison.verdict === "no difference") return stacked("no difference", ends(comparison, format.number));
+  return stacked(`${format.times(comparison.ratio)} ${comparison.verdict === "slower" ? "(slower)" : ""}`.trim(), ends(comparison, format.number));
 }
 
 function columns(page: Page): Column[] {
@@ -74,7 +78,7 @@ function columns(page: Page): Column[] {
       cell: (v) => {
         const ratio = v.quality?.ppl_ratio;
         if (v.name === reference && v.quality) return "reference";
-        return ratio ? stacked(format.fixed(ratio.value, 4), `${format.fixed(ratio.low, 4)} – ${format.fixed(ratio.high, 4)}`) : "–";
+        return ratio ? stacked(format.fixed(ratio.value, 4), ends(ratio, (value) => format.fixed(value, 4))) : "–";
       },
     },
     {
@@ -82,7 +86,7 @@ function columns(page: Page): Column[] {
       key: (v) => v.quality?.kl_mean?.value ?? null,
       cell: (v) => {
         const kl = v.quality?.kl_mean;
-        return kl ? stacked(format.number(kl.value), `${format.number(kl.low)} – ${format.number(kl.high)}`) : "–";
+        return kl ? stacked(format.number(kl.value), ends(kl, format.number)) : "–";
       },
     },
     {
@@ -92,6 +96,8 @@ function columns(page: Page): Column[] {
     },
   ];
 }
+
+const status = { measured: "", pending: "not measured yet", does_not_fit: "does not fit", failed: "failed" };
 
 export function variantTable(page: Page): HTMLElement {
   const all = columns(page);
@@ -110,10 +116,9 @@ export function variantTable(page: Page): HTMLElement {
     const name = el("th", { scope: "row" }, page.badge(variant.name), marks.length > 0 && el("small", {}, marks.join(", ")));
     const start = [el("td", { class: "box" }, page.tick(variant.name, "none")), name];
     if (variant.status !== "measured") {
-      const said = variant.status === "does_not_fit" ? "does not fit" : "failed";
       const memory = all.findIndex((column) => column.title === "Memory");
       return el("tr", { class: "unmeasured" }, ...start,
-        el("td", { colspan: memory }, `${said}: ${variant.reason ?? "no reason was given"}`),
+        el("td", { colspan: memory }, [status[variant.status], variant.reason].filter(Boolean).join(": ")),
         el("td", { class: "number" }, all[memory]?.cell(variant)), ...all.slice(memory + 1).map(() => el("td", { class: "number" }, "–")));
     }
     return el("tr", {}, ...start, ...all.map((column) => el("td", { class: "number" }, column.cell(variant))));
