@@ -74,6 +74,12 @@ test("an interval shows two digits of its width", () => {
   assert.equal(format.range(1, 2, format.number), "1.00 to 2.00");
 });
 
+test("what the study words becomes a sentence, names stay as they are", () => {
+  assert.equal(format.sentence("no difference from bf16"), "No difference from bf16.");
+  assert.equal(format.sentence("int8+sdpa overtakes bf16+sdpa"), "int8+sdpa overtakes bf16+sdpa.");
+  assert.equal(format.sentence("Clear."), "Clear.");
+});
+
 test("an axis has no idle zeros, and a unit stays", () => {
   assert.equal(format.tick((v) => format.number(v, 3))(0.02), "0.02");
   assert.equal(format.tick(format.bytes)(20e6), "20 MB");

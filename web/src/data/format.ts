@@ -109,3 +109,8 @@ export function moment(iso: string | null): string {
   }).format(date);
   return `${text.replace(" at ", ", ")} UTC`;
 }
+
+/** What the study words in the middle of a sentence, begun and ended. A flag or a file keeps its letters. */
+export function sentence(text: string): string {
+  return (/^[a-z]+[ ,:;']/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text) + (/[.!?]$/.test(text) || text === "" ? "" : ".");
+}

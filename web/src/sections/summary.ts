@@ -3,7 +3,7 @@ import * as format from "../data/format";
 import { neededBytes, variantNamed, workingBytes } from "../data/variants";
 import { el, type Child } from "../dom";
 import type { Page } from "../page";
-import type { Comparison, Recommendation, Variant } from "../results";
+import type { Comparison, Interval, Recommendation, Variant } from "../results";
 
 function tile(value: string, label: string, remark: Child): HTMLElement {
   return el("div", { class: "tile" }, el("div", { class: "big" }, value), el("div", {}, label), el("div", { class: "remark" }, remark));
@@ -48,6 +48,13 @@ function tiles(page: Page, variant: Variant): HTMLElement {
   return el("div", { class: "tiles" }, ...shown);
 }
 
+/** A figure by what its metric is called: bytes and seconds get units that a person reads. */
+function inUnits(metric: string, { value, low, high }: Interval): string {
+  const write = /^bytes\b/.test(metric) ? format.bytes : /\bseconds\b/.test(metric) ? format.seconds : null;
+  if (write === null) return format.interval(value, low, high);
+  return low === null || high === null || low === high ? write(value) : `${write(value)} [${write(low)}, ${write(high)}]`;
+}
+
 function card(page: Page, recommendation: Recommendation): HTMLElement {
   const { variant, title, metric, figure, confidence, reason, runner_up: runnerUp, would_change: wouldChange } = recommendation;
   return el(
@@ -55,15 +62,15 @@ function card(page: Page, recommendation: Recommendation): HTMLElement {
     { class: "card" },
     el("h3", {}, title),
     el("p", { class: "choice-made" }, variant ? page.badge(variant) : "No variant can be recommended"),
-    figure && el("p", { class: "figure" }, el("strong", {}, `${format.interval(figure.value, figure.low, figure.high)} `), metric),
-    el("p", {}, reason),
+    figure && el("p", { class: "figure" }, el("strong", {}, `${inUnits(metric, figure)} `), metric),
+    el("p", {}, format.sentence(reason)),
     el(
       "dl",
       {},
-      el("dt", {}, "How sure"), el("dd", {}, confidence),
+      el("dt", {}, "How sure"), el("dd", {}, format.sentence(confidence)),
       runnerUp && el("dt", {}, "Runner-up"), runnerUp && el("dd", {}, page.badge(runnerUp)),
       wouldChange?.length > 0 && el("dt", {}, "What would change it"),
-      wouldChange?.length > 0 && el("dd", {}, el("ul", {}, ...wouldChange.map((text) => el("li", {}, text)))),
+      wouldChange?.length > 0 && el("dd", {}, el("ul", {}, ...wouldChange.map((text) => el("li", {}, format.sentence(text))))),
     ),
   );
 }
@@ -111,7 +118,7 @@ export function warnings(page: Page): HTMLElement | null {
       "ul",
       { class: "warnings" },
       ...entries.map(({ heading, variant, text }) =>
-        el("li", {}, el("span", { class: "kind" }, heading), variant && page.badge(variant), el("span", {}, text)),
+        el("li", {}, el("span", { class: "kind" }, heading), variant && page.badge(variant), el("span", {}, format.sentence(text))),
       ),
     ),
   );

@@ -13,11 +13,6 @@ const names: Record<SweepName, { title: string; x: string; caption: string }> = 
   depth: { title: "Context depth", x: "tokens already in the KV cache", caption: "Decoding one sequence behind so many tokens." },
 };
 
-/** As the study words it, begun and ended. */
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-}
-
 function drawing(page: Page, sweeps: Sweeps, name: SweepName, width: number): Drawing | string {
   const points = sweeps[name].filter((point) => page.shown.has(point.variant));
   if (points.length === 0) return sweeps[name].length === 0 ? "Left out: this sweep was not run." : "None of the chosen variants was swept.";
@@ -62,7 +57,7 @@ function drawing(page: Page, sweeps: Sweeps, name: SweepName, width: number): Dr
   return {
     height: (narrow(width) ? 250 : 280) + top,
     summary: `${names[name].title}: ${variants.map((v) => `${v} ${of(v).map((p) => `${p.value}: ${format.number(p.tokens_per_second.median)}`).join(", ")}`).join("; ")} tokens/s.`,
-    notes: crossed.filter((one) => one.at !== null).map((one) => sentence(one.text)),
+    notes: crossed.filter((one) => one.at !== null).map((one) => format.sentence(one.text)),
     table: {
       columns: ["", ...values.map((value) => format.integer(value))],
       rows: variants.map((variant) => [variant, ...values.map((value) => {
@@ -109,10 +104,10 @@ export function sweeps(page: Page): HTMLElement {
   );
   const steady = found.crossovers.filter((one) => one.at === null);
   if (steady.length > 0) {
-    section.append(details("Pairs that do not change places", el("ul", { class: "note" }, ...steady.map((one) => el("li", {}, sentence(one.text))))));
+    section.append(details("Pairs that do not change places", el("ul", { class: "note" }, ...steady.map((one) => el("li", {}, format.sentence(one.text))))));
   }
   if (found.skipped && found.skipped.length > 0) {
-    section.append(details("What was not measured", el("ul", { class: "note" }, ...found.skipped.map((text) => el("li", {}, sentence(text))))));
+    section.append(details("What was not measured", el("ul", { class: "note" }, ...found.skipped.map((text) => el("li", {}, format.sentence(text))))));
   }
   return section;
 }
