@@ -121,13 +121,24 @@ bool pack(quant::Matrix& matrix) {
   return true;
 }
 
-std::string_view linear_kernel(const Context& context, const Linear& layer, std::int64_t rows) {
+LinearChoice choose_linear(const Context& context, const Linear& layer, std::int64_t rows) {
   LinearArgs args;
   args.rows = rows;
   args.weight = &layer.weight;
   args.compute = context.compute;
   args.numerics = context.numerics;
-  return choose_variant(variants_for(layer.weight), args).name;
+  LinearChoice choice;
+  const auto variants = variants_for(layer.weight);
+  const auto& chosen = choose_variant(variants, args);
+  choice.kernel = chosen.name;
+  choice.isa = chosen.isa;
+  for (const auto& variant : variants) {
+    if (&variant == &chosen) break;
+    if (variant.available()) {
+      choice.refused.push_back({variant.name, variant.isa, variant.supports(args).reason});
+    }
+  }
+  return choice;
 }
 
 }  // namespace plimsoll::ops

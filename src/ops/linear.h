@@ -1,9 +1,12 @@
 // The one place that switches on weight format.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/cpu.h"
 #include "ops/context.h"
 #include "quant/matrix.h"
 
@@ -37,7 +40,19 @@ bool pack(quant::Matrix& matrix);
 /// by --isa, has no bf16 unit.
 std::string_view unit_of(Compute compute, quant::WeightFormat weights);
 
-/// The name of the kernel that linear() would run for `rows` rows.
-std::string_view linear_kernel(const Context& context, const Linear& layer, std::int64_t rows);
+/// A kernel that this CPU, as limited by --isa, could run, and why it refused.
+struct Refusal {
+  std::string_view kernel;
+  Isa isa = Isa::scalar;
+  std::string reason;
+};
+
+/// The kernel that linear() takes.
+struct LinearChoice {
+  std::string_view kernel;
+  Isa isa = Isa::scalar;
+  std::vector<Refusal> refused;  // those that would have been preferred, best first
+};
+LinearChoice choose_linear(const Context& context, const Linear& layer, std::int64_t rows);
 
 }  // namespace plimsoll::ops
