@@ -63,6 +63,7 @@ void add_finetune(CLI::App& app);
 void add_merge(CLI::App& app);
 void add_study(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_profile(CLI::App& app);
 void add_fetch(CLI::App& app);
 void add_completion(CLI::App& app);
 

@@ -45,8 +45,8 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
   for (const auto add :
-       {add_study, add_bench, add_run, add_eval, add_quantize, add_finetune, add_merge, add_logits,
-        add_tokenize, add_info, add_doctor, add_fetch, add_completion}) {
+       {add_study, add_bench, add_profile, add_run, add_eval, add_quantize, add_finetune, add_merge,
+        add_logits, add_tokenize, add_info, add_doctor, add_fetch, add_completion}) {
     add(app);
   }
   catch_interrupts();

@@ -26,7 +26,7 @@ TINY_MODELS = ["gpt2-tiny", "llama-tiny", "llama3-tiny", "mistral-tiny", "qwen2-
 # For commands that may be slow: the sanitised program takes some ten times as long.
 TIMEOUT_SECONDS = 280
 
-_THREADED = ("run", "logits", "eval", "study", "quantize", "finetune", "merge")
+_THREADED = ("run", "logits", "eval", "study", "quantize", "finetune", "merge", "profile")
 
 options = argparse.Namespace(program=None, sanitized=False, slow=False)
 
