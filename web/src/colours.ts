@@ -41,8 +41,8 @@ export const dark: Theme = {
   parts: ["#8f84e8", "#88ccee", "#4fb06c", "#ddcc77", "#e88a98", "#c4609a", "#59c9b8", "#9aa3ab"],
 };
 
-/** solid: filled; hollow: pale with an outline; dashed: pale with a broken outline. */
-export type Stroke = "solid" | "hollow" | "dashed";
+/** solid: filled; hollow: pale with an outline; dashed and dotted: pale with a broken outline. */
+export type Stroke = "solid" | "hollow" | "dashed" | "dotted";
 
 export interface Look {
   hue: number;
@@ -55,12 +55,14 @@ export function looks(variants: readonly Variant[]): Map<string, Look> {
   const way = (variant: Variant) => [variant.attention, variant.kv, variant.device].join(" ");
   // Fused attention is what people end up with: it gets the full colour.
   const ways = [...new Set(variants.map(way))].sort((a, b) => Number(a.startsWith("eager")) - Number(b.startsWith("eager")));
-  const strokes: Stroke[] = ["solid", "hollow", "dashed"];
+  const strokes: Stroke[] = ["solid", "hollow", "dashed", "dotted"];
   return new Map(
-    variants.map((variant) => [
-      variant.name,
-      { hue: weights.indexOf(variant.weights), stroke: strokes[Math.min(ways.indexOf(way(variant)), 2)] ?? "dashed" },
-    ]),
+    variants.map((variant) => {
+      const hue = weights.indexOf(variant.weights);
+      // Where the hues begin again, the broken outlines tell the second round from the first.
+      const round = hue < light.palette.length ? 0 : 2;
+      return [variant.name, { hue, stroke: strokes[Math.min(ways.indexOf(way(variant)) + round, 3)] ?? "dotted" }];
+    }),
   );
 }
 

@@ -59,15 +59,20 @@ export class Page {
   }
 
   /** ECharts' item style for marks of a variant. */
-  mark(variant: string): { color: string; borderColor: string; borderWidth: number; borderType: "solid" | "dashed" } {
+  mark(variant: string): { color: string; borderColor: string; borderWidth: number; borderType: "solid" | "dashed" | "dotted" } {
     const colour = this.colour(variant);
     const { stroke } = this.look(variant);
     return {
       color: stroke === "solid" ? colour : mix(this.theme.background, colour, 0.18),
       borderColor: colour,
       borderWidth: 1.5,
-      borderType: stroke === "dashed" ? "dashed" : "solid",
+      borderType: stroke === "dashed" || stroke === "dotted" ? stroke : "solid",
     };
+  }
+
+  /** The shape of its points. */
+  symbol(variant: string): string {
+    return { solid: "circle", hollow: "diamond", dashed: "rect", dotted: "triangle" }[this.look(variant).stroke];
   }
 
   /** The variant's mark and name, for text and tables. The colours come by class, so that they

@@ -111,6 +111,7 @@ test("a kernel without bytes or operations has no place under the roofline", () 
   const kernel: Kernel = {
     name: "k", part: "p", calls: 1, seconds: 2, mean_seconds: 2, share: 1, bytes: 4e9, operations: 8e9, gbps: 2, gops: null, share_of_ceiling: null, bound: null,
   };
+  assert.deepEqual(rooflinePoints([kernel, { ...kernel, part: "q" }]).map(({ name }) => name), ["k (p)", "k (q)"]);
   assert.deepEqual(rooflinePoints([kernel, { ...kernel, bytes: 0 }, { ...kernel, operations: null }]).map(({ x, y }) => [x, y]), [[2, 4]]);
   const { x, y } = rooflineRange(rooflinePoints([kernel]), 10, [400]);
   assert.ok(x[0] <= 2 && x[1] >= 40, "the ridge at 400 / 10 operations a byte is in view");
@@ -145,6 +146,13 @@ test("a weight format has one hue, an attention one stroke", () => {
   assert.equal(all.get("int8+eager")?.hue, all.get("int8+sdpa")?.hue);
   assert.notEqual(all.get("int8+sdpa")?.hue, all.get("nf4-dq+sdpa")?.hue);
   assert.deepEqual([all.get("int8+eager")?.stroke, all.get("int8+sdpa")?.stroke], ["hollow", "solid"]);
+});
+
+test("no two variants look alike, even of thirteen formats", () => {
+  const [one] = full().variants;
+  const many = Array.from({ length: 26 }, (_, i) => ({ ...one!, name: `w${i >> 1}+${i % 2}`, weights: `w${i >> 1}`, attention: i % 2 ? "eager" : "sdpa" }));
+  const seen = [...looks(many).values()].map(({ hue, stroke }) => `${hue % light.palette.length} ${stroke}`);
+  assert.equal(new Set(seen).size, many.length);
 });
 
 test("every colour stands out from the page", () => {

@@ -40,6 +40,8 @@ export function scatterChart(page: Page, { points, x, y, width, summary, notes }
   const front = paretoFront(points.map((p) => ({ name: p.name, x: p.x.value, y: p.y.value })), { x: x.better, y: y.better });
   const corners = staircase(front, { x: x.better, y: y.better });
 
+  const crowded = narrow(width) && points.length > 10;
+  const named = crowded ? points.filter((p) => front.some((other) => other.name === p.name)) : points;
   const crosses = (_: CustomSeriesRenderItemParams, api: CustomSeriesRenderItemAPI) => {
     const point = points[api.value(2) as number];
     if (!point) return null;
@@ -77,18 +79,18 @@ export function scatterChart(page: Page, { points, x, y, width, summary, notes }
       data: points.map((p) => ({
         name: p.name,
         value: [p.x.value, p.y.value],
-        symbol: page.look(p.name).stroke === "solid" ? "circle" : page.look(p.name).stroke === "hollow" ? "diamond" : "rect",
+        symbol: page.symbol(p.name),
         itemStyle: page.mark(p.name),
       })),
     },
-    labelSeries(page, points.map((p) => ({ name: p.name, x: p.x.value, y: p.y.value, radius: 8 }))),
+    labelSeries(page, named.map((p) => ({ name: p.name, x: p.x.value, y: p.y.value, radius: 8 }))),
   ];
   const onFloor = { show: true, onZero: false, lineStyle: { color: page.theme.line } };
   const best = `${y.better === "lower" ? "↓" : "↑"}${x.better === "lower" ? "←" : "→"} better`;
   return {
     height: page.paperWidth !== null ? 300 : narrow(width) ? 340 : 400,
     summary: `${summary} On the Pareto front: ${front.map((p) => p.name).join(", ")}.`,
-    notes: [...(xMin > 0 || yMin > 0 ? ["The axes are fitted to the points and do not begin at zero."] : []), ...(notes ?? [])],
+    notes: [...(xMin > 0 || yMin > 0 ? ["The axes are fitted to the points and do not begin at zero."] : []), ...(crowded ? ["Only the variants on the dashed line are named here; the table names all."] : []), ...(notes ?? [])],
     table: {
       columns: ["", x.axis, "95 % interval", y.axis, "95 % interval", "Pareto front"],
       rows: points.map((p) => [

@@ -3,6 +3,8 @@ import type { Kernel } from "../results";
 
 export interface RooflinePoint {
   kernel: Kernel;
+  /** Of the kernel, with the part of the model where it works in several. */
+  name: string;
   /** Operations a byte. */
   x: number;
   /** Gop/s. */
@@ -11,10 +13,12 @@ export interface RooflinePoint {
 
 /** Kernels that count both bytes and operations; the others have no place under a roofline. */
 export function rooflinePoints(kernels: readonly Kernel[]): RooflinePoint[] {
+  const several = (name: string) => kernels.filter((kernel) => kernel.name === name).length > 1;
   return kernels.flatMap((kernel) => {
     const { bytes, operations, seconds } = kernel;
     if (!bytes || !operations || !(seconds > 0)) return [];
-    return [{ kernel, x: operations / bytes, y: kernel.gops ?? operations / seconds / 1e9 }];
+    const name = several(kernel.name) ? `${kernel.name} (${kernel.part})` : kernel.name;
+    return [{ kernel, name, x: operations / bytes, y: kernel.gops ?? operations / seconds / 1e9 }];
   });
 }
 

@@ -121,18 +121,18 @@ function roofline(page: Page, variant: string | null, width: number): Drawing | 
   series.push({
     id: "kernels", type: "scatter", z: 5,
     data: points.map((point) => ({
-      name: point.kernel.name, value: [point.x, point.y], symbolSize: 7 + 22 * Math.sqrt(point.kernel.share),
+      name: point.name, value: [point.x, point.y], symbolSize: 7 + 22 * Math.sqrt(point.kernel.share),
       symbol: "circle", itemStyle: { ...page.mark(point.variant), opacity: 0.85 },
     })),
   });
-  series.push(labelSeries(page, points.filter((point) => point.kernel.share >= 0.01).map((point) => ({ name: point.kernel.name, x: point.x, y: point.y, radius: (7 + 22 * Math.sqrt(point.kernel.share)) / 2 }))));
+  series.push(labelSeries(page, points.filter((point) => point.kernel.share >= 0.01).map((point) => ({ name: point.name, x: point.x, y: point.y, radius: (7 + 22 * Math.sqrt(point.kernel.share)) / 2 }))));
   const labels = (value: number) => format.number(value, 1);
   return {
     height: narrow(width) ? 360 : 440,
     summary: `Roofline of ${points.length} kernels under ${format.number(read)} GB/s and ${roofs.map(([name, gops]) => `${name} ${format.number(gops)} Gop/s`).join(", ")}.`,
     table: {
       columns: ["kernel", "variant", "operations a byte", "Gop/s", "of ceiling", "share of time"],
-      rows: points.map((p) => [p.kernel.name, p.variant, format.number(p.x), format.number(p.y), format.percent(p.kernel.share_of_ceiling, 2), format.percent(p.kernel.share)]),
+      rows: points.map((p) => [p.name, p.variant, format.number(p.x), format.number(p.y), format.percent(p.kernel.share_of_ceiling, 2), format.percent(p.kernel.share)]),
     },
     notes: ["Both scales are logarithmic. A kernel's area grows with its share of the time; the ones under 1 % have no name here."],
     option: {
@@ -145,7 +145,7 @@ function roofline(page: Page, variant: string | null, width: number): Drawing | 
       tooltip: tooltip(page, ({ seriesId, dataIndex }) => {
         const p = seriesId === "kernels" ? points[dataIndex] : undefined;
         return p
-          ? [`${p.kernel.name} · ${p.variant}`, `${format.number(p.x)} operations a byte`, `${format.number(p.y)} Gop/s, ${format.number(p.kernel.gbps)} GB/s`,
+          ? [`${p.name} · ${p.variant}`, `${format.number(p.x)} operations a byte`, `${format.number(p.y)} Gop/s, ${format.number(p.kernel.gbps)} GB/s`,
              `${format.percent(p.kernel.share_of_ceiling, 2)} of its ceiling (${p.kernel.bound ?? "unknown"})`, `${format.percent(p.kernel.share)} of the time, ${format.integer(p.kernel.calls)} calls`]
           : null;
       }),

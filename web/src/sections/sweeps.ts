@@ -29,7 +29,7 @@ function drawing(page: Page, sweeps: Sweeps, name: SweepName, width: number): Dr
     id: `line ${variant}`,
     name: variant,
     type: "line",
-    symbol: page.look(variant).stroke === "solid" ? "circle" : page.look(variant).stroke === "hollow" ? "diamond" : "rect",
+    symbol: page.symbol(variant),
     symbolSize: 8,
     showAllSymbol: true,
     itemStyle: page.mark(variant),
