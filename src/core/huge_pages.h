@@ -1,4 +1,4 @@
-// Memory for what is large and read from end to end again and again: weights.
+// Memory for what is large and read from end to end again and again: weights, keys and values.
 #pragma once
 
 #include "core/tensor.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/huge_pages.h"
 #include "core/memory.h"
 
 namespace plimsoll::kv {
@@ -27,7 +28,8 @@ BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens)
   const Shape codes{blocks_, shape.layout().block_bytes()};
   const Shape scales{blocks_, shape.layout().block_scales()};
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    layers_.push_back({Tensor::empty(DType::u8, codes), Tensor::empty(DType::u8, codes),
+    // Attention walks all of it, block by block.
+    layers_.push_back({empty_on_huge_pages(DType::u8, codes), empty_on_huge_pages(DType::u8, codes),
                        Tensor::empty(DType::f32, scales), Tensor::empty(DType::f32, scales)});
   }
   free_.reserve(static_cast<std::size_t>(blocks_));

@@ -105,7 +105,7 @@ void decode(benchmark::State& state, const Bench& bench) {
     problems.push_back(std::make_unique<AttentionCase>(
         AttentionShape{kHeads, kKvHeads, kHeadDim, bench.q_len, bench.k_len}, bench.format,
         bench.compute, bench.shuffled));
-    bytes += static_cast<std::int64_t>(2 * problems.back()->keys.size());
+    bytes += static_cast<std::int64_t>(2 * problems.back()->keys.bytes());
   }
   time_variant(state, bench, problems);
 }

@@ -26,20 +26,30 @@ void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
     std::vector<std::byte> q(static_cast<std::size_t>(kTileRows * tiles.packed_bytes()));
     AttentionStates total(kTileRows, tiles.padded_dim());
     AttentionStates part(kAttentionRows, tiles.padded_dim());
+    AttentionLookAhead ahead;
     for (std::int64_t item = first; item < last; ++item) {
       const std::int64_t head = item / count;
       const std::int64_t begin = balanced(item % count, count) * kTileRows;
       const std::int64_t end = std::min(begin + kTileRows, tiles.rows());
       tiles.pack(head, begin, end, q.data());
       total.clear();
-      for (std::int64_t split = tiles.first_split(begin); split < tiles.last_split(end); ++split) {
+      const std::int64_t last_tile = tiles.last_tile(end);
+      for (std::int64_t tile = tiles.first_tile(begin); tile < last_tile;) {
+        const std::int64_t split_end =
+            std::min((tile / kAttentionSplitTiles + 1) * kAttentionSplitTiles, last_tile);
         for (std::int64_t row = begin; row < end; row += kAttentionRows) {
           const std::int64_t row_end = std::min(row + kAttentionRows, end);
-          if (tiles.run(head, row, row_end, q.data() + (row - begin) * tiles.packed_bytes(), split,
-                        row == begin, part.at(0))) {
-            tiles.merge(total.at(row - begin), part.at(0), row_end - row);
+          part.clear();
+          for (std::int64_t t = tile; t < split_end; ++t) {
+            // The first rows fetch for all.
+            AttentionAhead* const next =
+                row == begin ? ahead.at(args, head, 1, t + 1, last_tile) : nullptr;
+            tiles.run(head, row, row_end, q.data() + (row - begin) * tiles.packed_bytes(), t, next,
+                      part.at(0));
           }
+          tiles.merge(total.at(row - begin), part.at(0), row_end - row);
         }
+        tile = split_end;
       }
       tiles.finish(head, begin, end, total.at(0));
     }

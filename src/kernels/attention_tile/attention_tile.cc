@@ -29,12 +29,12 @@ AttentionTiles::AttentionTiles(const AttentionArgs& args, const AttentionTileKer
   if (&kernels == &kAttentionTileAvx512Bf16) packed_element_bytes_ = 2;
 }
 
-std::int64_t AttentionTiles::first_split(std::int64_t begin) const {
-  return args_.visible_begin(begin / args_.group()) / kAttentionSplit;
+std::int64_t AttentionTiles::first_tile(std::int64_t begin) const {
+  return args_.visible_begin(begin / args_.group()) / kAttentionTile;
 }
 
-std::int64_t AttentionTiles::last_split(std::int64_t end) const {
-  return (args_.visible_end((end - 1) / args_.group()) + kAttentionSplit - 1) / kAttentionSplit;
+std::int64_t AttentionTiles::last_tile(std::int64_t end) const {
+  return (args_.visible_end((end - 1) / args_.group()) + kAttentionTile - 1) / kAttentionTile;
 }
 
 void AttentionTiles::pack(std::int64_t head, std::int64_t begin, std::int64_t end,
@@ -49,17 +49,17 @@ void AttentionTiles::pack(std::int64_t head, std::int64_t begin, std::int64_t en
   }
 }
 
-bool AttentionTiles::run(std::int64_t head, std::int64_t begin, std::int64_t end,
-                         const std::byte* q, std::int64_t split, bool ahead,
+void AttentionTiles::run(std::int64_t head, std::int64_t begin, std::int64_t end,
+                         const std::byte* q, std::int64_t tile, AttentionAhead* ahead,
                          const AttentionState& state) const {
   const kv::KvView& kv = args_.kv;
   const std::int64_t group = args_.group();
   // Later queries see neither earlier keys nor fewer.
   const std::int64_t seen_begin =
-      std::max(split * kAttentionSplit, args_.visible_begin(begin / group));
+      std::max(tile * kAttentionTile, args_.visible_begin(begin / group));
   const std::int64_t seen_end =
-      std::min((split + 1) * kAttentionSplit, args_.visible_end((end - 1) / group));
-  if (seen_begin >= seen_end) return false;
+      std::min((tile + 1) * kAttentionTile, args_.visible_end((end - 1) / group));
+  if (seen_begin >= seen_end) return;
   std::int64_t row_begin[kAttentionRows];
   std::int64_t row_end[kAttentionRows];
   for (std::int64_t row = begin; row < end; ++row) {
@@ -84,10 +84,8 @@ bool AttentionTiles::run(std::int64_t head, std::int64_t begin, std::int64_t end
   part.padded_dim = padded_dim();
   part.first_block = seen_begin / kBlockTokens;
   part.last_block = (seen_end + kBlockTokens - 1) / kBlockTokens;
-  part.end_block = (args_.visible_end((end - 1) / group) + kBlockTokens - 1) / kBlockTokens;
   part.ahead = ahead;
   kernel_(part, state);
-  return true;
 }
 
 void AttentionTiles::finish(std::int64_t head, std::int64_t begin, std::int64_t end,
@@ -95,27 +93,49 @@ void AttentionTiles::finish(std::int64_t head, std::int64_t begin, std::int64_t 
   const std::int64_t group = args_.group();
   const std::int64_t dim = args_.kv.layout.head_dim;
   for (std::int64_t row = begin; row < end; ++row) {
-    kernels_.finish(total.out + (row - begin) * padded_dim(), total.total[row - begin], dim,
+    kernels_.finish(total.out + (row - begin) * padded_dim(),
+                    total.totals + (row - begin) * kAttentionLanes, dim,
                     args_.out + (row / group * args_.heads + head * group + row % group) * dim);
   }
 }
 
+AttentionAhead* AttentionLookAhead::at(const AttentionArgs& args, std::int64_t first_head,
+                                       std::int64_t heads, std::int64_t tile, std::int64_t last) {
+  const kv::KvLayout& layout = args.kv.layout;
+  std::size_t count = 0;
+  if (tile < last) {
+    const std::int64_t first_block = tile * kAttentionTile / kBlockTokens;
+    const std::int64_t end_block = std::min(first_block + kAttentionTile / kBlockTokens,
+                                            (args.kv.length + kBlockTokens - 1) / kBlockTokens);
+    for (const std::byte* base : {args.kv.keys, args.kv.values}) {
+      for (std::int64_t block = first_block; block < end_block; ++block) {
+        if (args.kv.table[block] < 0) continue;  // before the window
+        pieces_[count++] =
+            base + args.kv.table[block] * layout.block_bytes() + first_head * layout.head_bytes();
+      }
+    }
+  }
+  ahead_ = {nullptr, nullptr, pieces_.data(), pieces_.data() + count, heads * layout.head_bytes()};
+  return &ahead_;
+}
+
 AttentionStates::AttentionStates(std::int64_t rows, std::int64_t padded_dim)
     : padded_dim_(padded_dim),
-      largest_(static_cast<std::size_t>(rows)),
-      total_(largest_.size()),
-      out_(static_cast<std::size_t>(rows * padded_dim)) {
+      largest_(Tensor::empty(DType::f32, {rows})),
+      totals_(Tensor::empty(DType::f32, {rows, kAttentionLanes})),
+      out_(Tensor::empty(DType::f32, {rows, padded_dim})) {
   clear();
 }
 
 AttentionState AttentionStates::at(std::int64_t row) {
-  return {largest_.data() + row, total_.data() + row, out_.data() + row * padded_dim_};
+  return {largest_.data<float>() + row, totals_.data<float>() + row * kAttentionLanes,
+          out_.data<float>() + row * padded_dim_};
 }
 
 void AttentionStates::clear() {
-  std::fill(largest_.begin(), largest_.end(), -std::numeric_limits<float>::infinity());
-  std::fill(total_.begin(), total_.end(), 0.0f);
-  std::fill(out_.begin(), out_.end(), 0.0f);
+  std::fill_n(largest_.data<float>(), largest_.size(), -std::numeric_limits<float>::infinity());
+  std::fill_n(totals_.data<float>(), totals_.size(), 0.0f);
+  std::fill_n(out_.data<float>(), out_.size(), 0.0f);
 }
 
 Support attention_tile_takes(const AttentionArgs& args) {

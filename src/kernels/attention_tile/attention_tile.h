@@ -4,15 +4,17 @@
 // Online softmax (Milakov & Gimelshein, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691), in
 // this order for every row:
 //   split    512 tokens; splits are merged in their order, first to last
-//   tile     64 tokens within a split: scores, running maximum, weights, output
+//   tile     64 tokens within a split, in their order: scores, running maximum, weights, output
 // Both begin at multiples of their size, counted from the sequence's first token, and within them
 // each sum is added in one order (attention_tile_impl.h). Which rows are computed together, on
 // which thread, or what else a block holds, changes nothing: a row gets the same bits alone and in
 // a prompt, from attention_flash and from attention_decode.
 #pragma once
 
+#include <array>
 #include <vector>
 
+#include "core/tensor.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention_tile/attention_tile_isa.h"
 
@@ -27,17 +29,17 @@ class AttentionTiles {
   std::int64_t padded_dim() const { return args_.kv.layout.padded_dim(); }
   /// Bytes of a packed row.
   std::int64_t packed_bytes() const { return padded_dim() * packed_element_bytes_; }
-  /// Splits [first, last) that rows [begin, end) see any of.
-  std::int64_t first_split(std::int64_t begin) const;
-  std::int64_t last_split(std::int64_t end) const;
+  /// Tiles [first, last) that rows [begin, end) see any of.
+  std::int64_t first_tile(std::int64_t begin) const;
+  std::int64_t last_tile(std::int64_t end) const;
 
   /// Rows [begin, end) of KV head `head`, scaled and in the products' dtype.
   void pack(std::int64_t head, std::int64_t begin, std::int64_t end, std::byte* target) const;
-  /// The state of rows [begin, end), at most kAttentionRows, over one split; q as packed. False,
-  /// and nothing written, where they see none of it. `ahead`: fetch the following keys and values,
-  /// since these rows are the first to read them.
-  bool run(std::int64_t head, std::int64_t begin, std::int64_t end, const std::byte* q,
-           std::int64_t split, bool ahead, const AttentionState& state) const;
+  /// Adds the tile to the state of rows [begin, end), at most kAttentionRows, which holds the tiles
+  /// of its split before this one; q as packed. `ahead` may be null.
+  void run(std::int64_t head, std::int64_t begin, std::int64_t end, const std::byte* q,
+           std::int64_t tile, AttentionAhead* ahead, const AttentionState& state) const;
+  /// Part of the state of all of their keys, split after split.
   void merge(const AttentionState& total, const AttentionState& part, std::int64_t rows) const {
     kernels_.merge(total, part, rows, padded_dim());
   }
@@ -52,6 +54,18 @@ class AttentionTiles {
   std::int64_t packed_element_bytes_ = 4;
 };
 
+/// Keys and values of some neighbouring KV heads in a tile, as what to fetch ahead.
+class AttentionLookAhead {
+ public:
+  /// Nothing, for a tile that is not before `last`.
+  AttentionAhead* at(const AttentionArgs& args, std::int64_t first_head, std::int64_t heads,
+                     std::int64_t tile, std::int64_t last);
+
+ private:
+  std::array<const std::byte*, 2 * kAttentionTile / kv::kBlockTokens> pieces_{};
+  AttentionAhead ahead_;
+};
+
 /// Memory for the state of some rows; begins as that of no keys.
 class AttentionStates {
  public:
@@ -62,7 +76,7 @@ class AttentionStates {
 
  private:
   std::int64_t padded_dim_;
-  std::vector<float> largest_, total_, out_;
+  Tensor largest_, totals_, out_;  // f32; on cache lines
 };
 
 /// The variants' common conditions: head dim, and for the bf16 dot product compute and format.

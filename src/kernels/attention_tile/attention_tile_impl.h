@@ -21,7 +21,7 @@ namespace plimsoll::kernels {
 namespace {
 
 constexpr int kBlock = 16;  // kv::kBlockTokens
-constexpr int kTileBlocks = static_cast<int>(kAttentionTile) / kBlock;
+constexpr int kLine = 64;   // bytes of a cache line
 constexpr float kMinusInfinity = -__builtin_inff();
 
 /// Formats. kPair: consecutive k that lie side by side in a column. kProducts: operands that a load
@@ -63,24 +63,42 @@ struct Bf16 : FloatProducts<V> {
   }
 };
 
+/// Blocks lie anywhere, so that the hardware's prefetchers lose track at the end of each.
+inline void fetch_line(AttentionAhead& ahead) {
+  if (ahead.line == ahead.end) {
+    if (ahead.next == ahead.last) return;
+    ahead.line = *ahead.next++;
+    ahead.end = ahead.line + ahead.piece_bytes;
+  }
+  _mm_prefetch(reinterpret_cast<const char*>(ahead.line), _MM_HINT_T1);
+  ahead.line += kLine;
+}
+
+/// As much as a step reads that takes kBytes, on average over the steps.
+template <int kBytes>
+[[gnu::always_inline]] inline void fetch(AttentionAhead& ahead, std::int64_t step) {
+  if constexpr (kBytes >= kLine) {
+    PLIMSOLL_UNROLL
+    for (int i = 0; i < kBytes / kLine; ++i) fetch_line(ahead);
+  } else if (step % (kLine / kBytes) == 0) {
+    fetch_line(ahead);
+  }
+}
+
 /// acc += a b over `steps` steps of kPair k. b[n] is register n's column, `step_bytes` from k to k.
-/// kAhead: what lies at the same offsets of ahead[n] is fetched into the second-level cache
-/// meanwhile: blocks lie anywhere, so that the hardware's prefetchers lose track at the end of
-/// each.
+/// kAhead: fetches from `ahead` as much as it reads.
 template <class V, class F, bool kAhead, int R, int N>
 [[gnu::always_inline]] inline void multiply(typename V::Reg (&acc)[R][N], const typename F::A* a,
                                             std::int64_t a_stride, const std::byte* const (&b)[N],
-                                            const std::byte* const (&ahead)[N],
-                                            std::int64_t step_bytes, std::int64_t steps) {
+                                            std::int64_t step_bytes, std::int64_t steps,
+                                            AttentionAhead* ahead) {
+  AttentionAhead local;  // in registers
+  if constexpr (kAhead) local = *ahead;
   for (std::int64_t step = 0; step < steps; ++step) {
     typename F::Operand column[N][F::kProducts];
     PLIMSOLL_UNROLL
-    for (int n = 0; n < N; ++n) {
-      F::load(b[n] + step * step_bytes, column[n]);
-      if constexpr (kAhead) {
-        _mm_prefetch(reinterpret_cast<const char*>(ahead[n] + step * step_bytes), _MM_HINT_T1);
-      }
-    }
+    for (int n = 0; n < N; ++n) F::load(b[n] + step * step_bytes, column[n]);
+    if constexpr (kAhead) fetch<N * V::kLanes * F::kPair * F::kBytes>(local, step);
     PLIMSOLL_UNROLL
     for (int r = 0; r < R; ++r) {
       PLIMSOLL_UNROLL
@@ -91,9 +109,10 @@ template <class V, class F, bool kAhead, int R, int N>
       }
     }
   }
+  if constexpr (kAhead) *ahead = local;
 }
 
-/// One tile: blocks [block, block + blocks) of the part, R rows from `row` on.
+/// One tile, R rows from `row` on.
 template <class V, class F, bool kAhead, int R>
 struct Tile {
   using Reg = typename V::Reg;
@@ -111,42 +130,36 @@ struct Tile {
       : part(the_part),
         state(the_state),
         row(first_row),
-        q(reinterpret_cast<const A*>(the_part.q) + first_row * packed(the_part.padded_dim)) {}
+        q(reinterpret_cast<const A*>(the_part.q) + first_row * packed(the_part.padded_dim)),
+        block(the_part.first_block),
+        blocks(static_cast<int>(the_part.last_block - the_part.first_block)) {}
 
   const AttentionPart& part;
   const AttentionState& state;
   std::int64_t row;
   const A* q;
-  std::int64_t block = 0;
-  int blocks = 0;
-  alignas(64) float totals[R][V::kLanes] = {};
+  std::int64_t block;
+  int blocks;
   alignas(64) float scores[R][kAttentionTile];
   alignas(64) A weights[R][packed(kAttentionTile)];
 
   const std::byte* at(const std::byte* base, std::int64_t index) const {
     return base + part.table[block + index] * part.block_bytes;
   }
-  /// A tile further on, as long as these rows go on.
-  const std::byte* ahead_of(const std::byte* base, std::int64_t index) const {
-    const std::int64_t next = block + index + kTileBlocks;
-    return base + part.table[next < part.end_block ? next : block + index] * part.block_bytes;
-  }
+  float* totals(int r) const { return state.totals + (row + r) * kAttentionLanes; }
 
   template <int N>
   [[gnu::always_inline]] void score_columns(std::int64_t first) {
     const std::byte* keys[N];
-    const std::byte* ahead[N];
     Reg acc[R][N];
     PLIMSOLL_UNROLL
     for (int n = 0; n < N; ++n) {
-      const std::int64_t offset = (first + n) % kRegisters * kColumnBytes;
-      keys[n] = at(part.keys, (first + n) / kRegisters) + offset;
-      ahead[n] = ahead_of(part.keys, (first + n) / kRegisters) + offset;
+      keys[n] = at(part.keys, (first + n) / kRegisters) + (first + n) % kRegisters * kColumnBytes;
       PLIMSOLL_UNROLL
       for (int r = 0; r < R; ++r) acc[r][n] = V::zero();
     }
-    multiply<V, F, kAhead, R, N>(acc, q, packed(part.padded_dim), keys, ahead, kKeyStep,
-                                 (part.head_dim + F::kPair - 1) / F::kPair);
+    multiply<V, F, kAhead, R, N>(acc, q, packed(part.padded_dim), keys, kKeyStep,
+                                 (part.head_dim + F::kPair - 1) / F::kPair, part.ahead);
     PLIMSOLL_UNROLL
     for (int n = 0; n < N; ++n) {
       PLIMSOLL_UNROLL
@@ -203,7 +216,7 @@ struct Tile {
     const float now = V::lanes_max(V::max(largest, V::set1(before)));
     const Reg factor = V::exp2(V::set1(before - now));
     before = now;
-    V::store(totals[r], V::mul(V::load(totals[r]), factor));
+    V::store(totals(r), V::mul(V::load(totals(r)), factor));
     float* out = state.out + (row + r) * part.padded_dim;
     for (std::int64_t d = 0; d < part.padded_dim; d += V::kLanes) {
       V::store(out + d, V::mul(V::load(out + d), factor));
@@ -215,7 +228,7 @@ struct Tile {
     const std::int64_t tokens = blocks * kBlock;
     const float largest = state.largest[row + r];
     const Reg base = V::set1(largest == kMinusInfinity ? 0 : largest);
-    Reg total = V::load(totals[r]);
+    Reg total = V::load(totals(r));
     for (std::int64_t c = 0; c < tokens; c += V::kLanes) {
       const Reg weight = V::exp2(V::sub(V::load(scores[r] + c), base));
       total = V::add(total, weight);
@@ -230,7 +243,7 @@ struct Tile {
         F::store_weights(weights[r], c, weight);
       }
     }
-    V::store(totals[r], total);
+    V::store(totals(r), total);
   }
 
   template <int N>
@@ -246,14 +259,11 @@ struct Tile {
     for (int b = 0; b < blocks; ++b) {
       const std::int64_t count = tokens - b * kBlock < kBlock ? tokens - b * kBlock : kBlock;
       const std::byte* values[N];
-      const std::byte* ahead[N];
       PLIMSOLL_UNROLL
-      for (int n = 0; n < N; ++n) {
-        values[n] = at(part.values, b) + (first + n) * kColumnBytes;
-        ahead[n] = ahead_of(part.values, b) + (first + n) * kColumnBytes;
-      }
+      for (int n = 0; n < N; ++n) values[n] = at(part.values, b) + (first + n) * kColumnBytes;
       multiply<V, F, kAhead, R, N>(acc, weights[0] + packed(b * kBlock), packed(kAttentionTile),
-                                   values, ahead, step_bytes, (count + F::kPair - 1) / F::kPair);
+                                   values, step_bytes, (count + F::kPair - 1) / F::kPair,
+                                   part.ahead);
     }
     PLIMSOLL_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -281,31 +291,21 @@ struct Tile {
   }
 
   void run() {
+    score();
     for (int r = 0; r < R; ++r) {
-      state.largest[row + r] = kMinusInfinity;
-      float* out = state.out + (row + r) * part.padded_dim;
-      for (std::int64_t d = 0; d < part.padded_dim; d += V::kLanes) V::store(out + d, V::zero());
+      mask(r);
+      raise_largest(r);
+      weigh(r);
     }
-    for (block = part.first_block; block < part.last_block; block += blocks) {
-      const std::int64_t tile_end = (block / kTileBlocks + 1) * kTileBlocks;
-      blocks = static_cast<int>((tile_end < part.last_block ? tile_end : part.last_block) - block);
-      score();
-      for (int r = 0; r < R; ++r) {
-        mask(r);
-        raise_largest(r);
-        weigh(r);
-      }
-      mix();
-    }
-    for (int r = 0; r < R; ++r) state.total[row + r] = V::lanes_sum(V::load(totals[r]));
+    mix();
   }
 };
 
-/// Rows from `row` on in groups of R. The first group of all fetches ahead for the others.
+/// Rows from `row` on in groups of R.
 template <class V, class F, int R>
 std::int64_t run_groups(const AttentionPart& part, const AttentionState& state, std::int64_t row) {
   for (; row + R <= part.rows; row += R) {
-    if (row == 0 && part.ahead) {
+    if (part.ahead != nullptr) {
       Tile<V, F, true, R>(part, state, row).run();
     } else {
       Tile<V, F, false, R>(part, state, row).run();
@@ -342,8 +342,9 @@ void merge(const AttentionState& total, const AttentionState& part, std::int64_t
     const auto before = V::exp2(V::set1(total.largest[r] - largest));
     const auto after = V::exp2(V::set1(part.largest[r] - largest));
     total.largest[r] = largest;
-    total.total[r] =
-        V::first(V::fma(V::set1(total.total[r]), before, V::mul(V::set1(part.total[r]), after)));
+    float* sums = total.totals + r * kAttentionLanes;
+    V::store(sums, V::fma(V::load(sums), before,
+                          V::mul(V::load(part.totals + r * kAttentionLanes), after)));
     float* sum = total.out + r * padded_dim;
     const float* more = part.out + r * padded_dim;
     for (std::int64_t d = 0; d < padded_dim; d += V::kLanes) {
@@ -355,9 +356,10 @@ void merge(const AttentionState& total, const AttentionState& part, std::int64_t
 /// Adding zero makes a negative zero positive: which of the two a sum ends in depends on masked
 /// keys beside it.
 template <class V>
-void finish(const float* out, float total, std::int64_t head_dim, float* target) {
+void finish(const float* out, const float* totals, std::int64_t head_dim, float* target) {
+  const auto total = V::set1(V::lanes_sum(V::load(totals)));
   for (std::int64_t d = 0; d < head_dim; d += V::kLanes) {
-    const auto y = V::add(V::div(V::load(out + d), V::set1(total)), V::zero());
+    const auto y = V::add(V::div(V::load(out + d), total), V::zero());
     V::store_some(target + d, head_dim - d, y);
   }
 }

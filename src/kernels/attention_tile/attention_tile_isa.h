@@ -12,16 +12,31 @@ namespace plimsoll::kernels {
 inline constexpr std::int64_t kAttentionRows = 8;
 inline constexpr std::int64_t kAttentionTile = 64;
 inline constexpr std::int64_t kAttentionSplit = 512;
+inline constexpr std::int64_t kAttentionSplitTiles = kAttentionSplit / kAttentionTile;
 
-/// Softmax over some keys, unfinished. out = sum of 2^(score - largest) value, total = sum of
-/// 2^(score - largest). No keys: largest is minus infinity, the others zero.
+/// Lanes of the widest registers.
+inline constexpr std::int64_t kAttentionLanes = 16;
+
+/// Softmax over some keys, unfinished. out = sum of 2^(score - largest) value, totals = sums of
+/// 2^(score - largest) over the keys of each lane. No keys: largest is minus infinity, the others
+/// zero.
 struct AttentionState {
   float* largest;  // [rows]
-  float* total;    // [rows]
+  float* totals;   // [rows, kAttentionLanes]
   float* out;      // [rows, padded_dim]
 };
 
-/// Query rows of one KV head over a part of one split.
+/// Memory that will be read soon, for a kernel to fetch into the second-level cache while it
+/// computes, line by line.
+struct AttentionAhead {
+  const std::byte* line = nullptr;  // the next one, up to
+  const std::byte* end = nullptr;
+  const std::byte* const* next = nullptr;  // pieces that follow, up to
+  const std::byte* const* last = nullptr;
+  std::int64_t piece_bytes = 0;
+};
+
+/// Query rows of one KV head over a tile.
 struct AttentionPart {
   const std::byte* q;         // [rows, padded_dim] as packed
   std::int64_t rows;          // 1 to kAttentionRows
@@ -36,13 +51,12 @@ struct AttentionPart {
   std::int64_t block_scales;
   std::int64_t head_dim;
   std::int64_t padded_dim;
-  std::int64_t first_block;  // blocks [first_block, last_block): of one split, and all held
+  std::int64_t first_block;  // blocks [first_block, last_block): of one tile, and all held
   std::int64_t last_block;
-  std::int64_t end_block;  // of all that the rows see: how far it is worth to look ahead
-  bool ahead;              // whether to: nobody has read these keys just before
+  AttentionAhead* ahead;  // null: nothing to fetch
 };
 
-/// Writes `state` (not added to it).
+/// Adds the tile to `state`, which holds keys before it.
 using AttentionPartKernel = void (*)(const AttentionPart& part, const AttentionState& state);
 
 struct AttentionTileKernels {
@@ -54,8 +68,8 @@ struct AttentionTileKernels {
   /// total = total + part, for keys of `part` that come after those of `total`.
   void (*merge)(const AttentionState& total, const AttentionState& part, std::int64_t rows,
                 std::int64_t padded_dim);
-  /// One row's out / total into [head_dim].
-  void (*finish)(const float* out, float total, std::int64_t head_dim, float* target);
+  /// One row's out / sum of totals into [head_dim].
+  void (*finish)(const float* out, const float* totals, std::int64_t head_dim, float* target);
 };
 
 extern const AttentionTileKernels kAttentionTileAvx2;

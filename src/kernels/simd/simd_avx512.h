@@ -31,7 +31,6 @@ struct Avx512 {
   static Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg max(Reg a, Reg b) { return _mm512_max_ps(a, b); }
-  static float first(Reg x) { return _mm512_cvtss_f32(x); }
   static float lanes_max(Reg x) { return _mm512_reduce_max_ps(x); }
   static float lanes_sum(Reg x) { return _mm512_reduce_add_ps(x); }
   static bool any_greater(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
