@@ -84,9 +84,4 @@ std::optional<double> EnergyMeter::joules() {
   return total;
 }
 
-double price_per_million_tokens(double price_per_hour, double tokens_per_second) {
-  PLIMSOLL_CHECK(tokens_per_second > 0);
-  return price_per_hour / 3600 / tokens_per_second * 1e6;
-}
-
 }  // namespace plimsoll

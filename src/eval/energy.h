@@ -1,4 +1,4 @@
-// Energy by the CPU's own counters, and what a token costs.
+// Energy by the CPU's own counters.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,5 @@ class EnergyMeter {
   std::vector<Package> packages_;
   std::string reason_;
 };
-
-/// What a million tokens cost, in the currency of `price_per_hour` (of the whole machine, which
-/// does nothing else meanwhile): price_per_hour / 3600 / tokens_per_second * 1e6.
-double price_per_million_tokens(double price_per_hour, double tokens_per_second);
 
 }  // namespace plimsoll

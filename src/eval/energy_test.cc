@@ -70,10 +70,5 @@ TEST_F(Energy, ACounterThatGoesAwayIsSaid) {
   EXPECT_NE(meter.reason().find("not available"), std::string::npos);
 }
 
-TEST(Cost, OfAMillionTokens) {
-  // 3.6 an hour is 0.001 a second, which buys 50 tokens: 20,000 s for a million.
-  EXPECT_DOUBLE_EQ(price_per_million_tokens(3.6, 50), 20);
-}
-
 }  // namespace
 }  // namespace plimsoll
