@@ -17,12 +17,15 @@ void place(const Tensor& part, std::int64_t first, Tensor& whole) {
 
 }  // namespace
 
+std::int64_t activation_bytes(const ModelConfig& config) {
+  return static_cast<std::int64_t>(sizeof(float)) *
+         (3 * config.hidden_size + 2 * config.intermediate_size +
+          2 * (config.heads + config.kv_heads) * config.head_dim);
+}
+
 std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context) {
   if (context.prefill_chunk > 0) return context.prefill_chunk;
-  // What a layer reads and writes for a row: x, its norm, Q, K, V, the mixed values, gate and up.
-  const std::int64_t row_bytes = 4 * (3 * config.hidden_size + 2 * config.intermediate_size +
-                                      2 * (config.heads + config.kv_heads) * config.head_dim);
-  const std::int64_t rows = last_level_cache_bytes() / row_bytes;
+  const std::int64_t rows = last_level_cache_bytes() / activation_bytes(config);
   return std::clamp<std::int64_t>(
       static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows))), 128, 1024);
 }

@@ -11,6 +11,10 @@
 
 namespace plimsoll {
 
+/// Bytes of activations that a layer reads and writes for a token: x, its norm, Q, K, V, the mixed
+/// values, gate and up.
+std::int64_t activation_bytes(const ModelConfig& config);
+
 /// Tokens that go through the model together: context.prefill_chunk, or where that is 0 the largest
 /// power of two, 128 to 1024, whose activations in a layer fit in the last-level cache.
 std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context);

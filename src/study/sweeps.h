@@ -1,0 +1,83 @@
+// How speed changes with the batch, the prompt and the depth of the context, and where one variant
+// overtakes another.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/progress.h"
+#include "eval/bootstrap.h"
+#include "eval/workload.h"
+
+namespace plimsoll::study {
+
+///   batch   tokens decoded by so many sequences at once, tokens a second of all of them
+///   prompt  prompts of so many tokens, batch 1
+///   depth   tokens decoded behind so many that the cache holds, batch 1
+enum class Sweep : std::uint8_t { batch, prompt, depth };
+std::string_view sweep_name(Sweep sweep);
+
+/// A model as one variant runs it: variants of one weight format share it.
+struct SweepVariant {
+  std::string name;  // WEIGHTS+ATTENTION
+  const Model* model = nullptr;
+  ops::Context context;
+};
+
+struct SweepOptions {
+  std::vector<std::int64_t> batches{1, 4, 8, 16, 32};
+  std::vector<std::int64_t> prompts{128, 512, 1024, 2048};
+  std::vector<std::int64_t> depths{0, 512, 1024, 2048, 4096};
+  std::int64_t new_tokens = 16;  // decoded in each repeat of batch and depth
+  int repeats = 5;               // after a warm-up
+  /// Bytes that a variant may take: weights, keys and values, workspace.
+  std::optional<std::int64_t> memory_limit;
+  /// Marks points whose variants took turns; give another number to each call.
+  std::int64_t turns = 0;
+  Progress progress;
+};
+
+struct SweepPoint {
+  Sweep sweep = Sweep::batch;
+  std::string variant;
+  std::int64_t value = 0;  // of the batch, the prompt or the depth
+  std::int64_t turns = 0;
+  Sampled tokens_per_second;
+};
+
+struct Sweeps {
+  std::vector<SweepPoint> points;
+  std::vector<std::string> skipped;  // what was not measured, and why: one line each
+};
+
+/// Times all variants at every value, repeat by repeat in turns. Values that the model has no
+/// positions for or that do not fit in memory are skipped.
+Sweeps run_sweeps(std::span<const SweepVariant> variants, const SweepOptions& options);
+
+/// What two variants' points say of each other.
+struct Crossover {
+  Sweep sweep = Sweep::batch;
+  std::string faster, slower;
+  /// The first measured value from which `faster` is faster, after one at which it was slower, both
+  /// beyond the noise; none where the two do not change places.
+  std::optional<std::int64_t> at;
+  std::string text;  // a sentence without its full stop
+};
+
+/// Compares the variants that differ in one thing: attention, weights or cache format. Only values
+/// that were measured for both count, and only differences whose 95 % interval leaves out 1 and
+/// that are larger than `floor` (0.02: two in a hundred): what is inside the noise is never a
+/// crossover. Those with `at` come first; pairs that differ nowhere are left out.
+std::vector<Crossover> crossovers(std::span<const SweepPoint> points, double floor);
+
+/// {"batch": [{"variant", "value", "turns", "tokens_per_second": {"median", "mean", "stddev",
+/// "low", "high", "samples"}}], "prompt", "depth", "crossovers": [{"sweep", "faster", "slower",
+/// "at", "text"}], "skipped"}
+nlohmann::ordered_json as_json(const Sweeps& sweeps, double floor);
+
+}  // namespace plimsoll::study
