@@ -22,10 +22,12 @@ export interface StackChartOptions {
   summary: string;
   line?: { value: number; name: string } | null;
   notes?: string[];
+  /** Further columns of the table. */
+  columns?: { title: string; cell: (stack: Stack) => string }[];
 }
 
 export function stackChart(page: Page, options: StackChartOptions): Drawing {
-  const { stacks, axis, write, width, summary, line, notes } = options;
+  const { stacks, axis, write, width, summary, line, notes, columns = [] } = options;
   const { ink, soft, warn, background } = page.theme;
   const names = stacks.map((stack) => stack.name);
   const parts = [...new Set(stacks.flatMap((stack) => [...stack.parts.keys()]))];
@@ -66,9 +68,10 @@ export function stackChart(page: Page, options: StackChartOptions): Drawing {
     summary,
     notes,
     table: {
-      columns: ["", ...parts, "sum"],
+      columns: ["", ...parts, "sum", ...columns.map((column) => column.title)],
       rows: stacks.map((stack) => [
         stack.name, ...parts.map((part) => (stack.parts.has(part) ? write(stack.parts.get(part) ?? 0) : "–")), write(total(stack)),
+        ...columns.map((column) => column.cell(stack)),
       ]),
     },
     option: {

@@ -2,7 +2,7 @@
 import { figure } from "../charts/figure";
 import { stackChart, type Stack } from "../charts/stack";
 import * as format from "../data/format";
-import { neededBytes } from "../data/variants";
+import { neededBytes, variantNamed } from "../data/variants";
 import { el, table } from "../dom";
 import type { Page } from "../page";
 import { numericFlag, type Variant } from "../results";
@@ -73,6 +73,10 @@ export function memory(page: Page): HTMLElement {
           stacks, axis: "bytes, less is better", write: format.bytes, width,
           line: limit === null ? null : { value: limit, name: `limit ${format.bytes(limit)}` },
           summary: `Memory: ${stacks.map((one) => `${one.name} ${one.remark ?? format.bytes([...one.parts.values()].reduce((sum, part) => sum + part, 0))}`).join(", ")}.`,
+          columns: [
+            { title: "peak of the process", cell: ({ name }) => format.bytes(variantNamed(page.results, name)?.memory?.peak_bytes) },
+            { title: "estimated before loading", cell: ({ name }) => format.bytes(variantNamed(page.results, name)?.memory?.needed_bytes) },
+          ],
           notes: absent.length > 0 ? [`Not counted: ${absent.join(", ")}.`] : [],
         });
       },

@@ -90,9 +90,12 @@ function columns(page: Page): Column[] {
       },
     },
     {
-      title: "Of ceiling", hint: "decoding, share of what this machine's bandwidth allows",
+      title: "Of ceiling", hint: "decoding, share of what this machine allows at its measured ceilings; below it prefill",
       key: (v) => v.share_of_ceiling?.decode ?? null,
-      cell: (v) => format.percent(v.share_of_ceiling?.decode, 2),
+      cell: (v) => {
+        const { decode, prefill } = v.share_of_ceiling ?? {};
+        return stacked(format.percent(decode, 2), typeof prefill === "number" ? `prefill ${format.percent(prefill, 2)}` : null);
+      },
     },
   ];
 }
