@@ -19,6 +19,13 @@ export function filled(page, json) {
   return page.replace("/*RESULTS*/", () => scriptSafe(json));
 }
 
+/** What the licences of the bundled packages ask to be handed on with them. */
+async function licences() {
+  const files = ["echarts/NOTICE", "echarts/LICENSE", "zrender/LICENSE"];
+  const texts = await Promise.all(files.map((file) => readFile(path.join(folder, "node_modules", file), "utf8")));
+  return texts.join("\n").replaceAll("*/", "* /");
+}
+
 /** The page with its style and script, and without results. */
 export async function reportPage() {
   const bundled = await build({
@@ -29,11 +36,10 @@ export async function reportPage() {
     format: "iife",
     target: "es2021",
     charset: "ascii",
-    legalComments: "eof",
     define: { "process.env.NODE_ENV": '"production"' },
     logLevel: "warning",
   });
-  const script = bundled.outputFiles[0].text;
+  const script = `/*!\n${await licences()}\n*/\n${bundled.outputFiles[0].text}`;
   const parts = {
     "/*STYLE*/": await readFile(path.join(folder, "src/style.css"), "utf8"),
     "/*SCRIPT*/": script.replaceAll("</script", "<\\/script"),

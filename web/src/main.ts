@@ -26,7 +26,7 @@ function build(json: string, results: Results): void {
     el("a", { class: "skip", href: "#main" }, "Skip to the content"),
     header(page),
     el("div", { class: "columns" }, side(page, sections), el("main", { id: "main", tabindex: -1 }, ...sections)),
-    el("footer", {}, `Measured by plimsoll ${results.run.plimsoll_version}. This page works off-line and loads nothing.`),
+    el("footer", {}, `Measured by plimsoll ${results.run.plimsoll_version}. This page works off-line and loads nothing. Charts: Apache ECharts (Apache-2.0) with zrender (BSD-3-Clause).`),
   );
 }
 

@@ -72,6 +72,10 @@ const show = (page: Page, figure: string, label: string) => page.locator(`#${fig
 
 const timed = ["bf16+eager", "bf16+sdpa", "int8+eager", "int8+sdpa", "nf4-dq+eager", "nf4-dq+sdpa"];
 
+test("the page hands on the licences of what it is made of", () => {
+  for (const words of [/Apache ECharts\s+Copyright/, /Apache License\s+Version 2\.0/, /BSD 3-Clause License/]) assert.match(template, words);
+});
+
 test("every chart draws its marks", async () => {
   await open(full(), async (page) => {
     const figures = await page.$$eval("figure", (all) => all.map((one) => one.id));
