@@ -45,6 +45,8 @@ std::string read_utf8(const std::string& path);
 /// A bar on a terminal, a line now and then otherwise, on standard error. Asks for a stop once the
 /// user has pressed Ctrl-C.
 Progress progress_bar();
+/// Ends the line of a bar that is not complete, before something else is said.
+void end_progress_line();
 /// Whether Ctrl-C was pressed since the program began or since clear_interrupt(), or the program
 /// was ever asked to end (SIGTERM).
 bool interrupted();

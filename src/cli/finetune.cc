@@ -190,6 +190,15 @@ void write_result(const FinetuneFlags& flags, const train::FinetuneResult& resul
   fs::remove(train::checkpoint_file(folder), ignored);
 }
 
+void say_how_to_resume(const fs::path& folder) {
+  std::error_code error;
+  if (folder.empty() || !fs::exists(train::checkpoint_file(folder), error)) return;
+  end_progress_line();
+  std::cerr << fmt::format(
+      "plimsoll: {} keeps what was trained; the same command with --resume goes on\n",
+      train::checkpoint_file(folder).string());
+}
+
 /// Ids made up, for shape: models: to measure speed and memory.
 train::Material made_up_material(const ModelConfig& config, const train::DataOptions& options) {
   train::Material material;
@@ -202,7 +211,9 @@ train::Material made_up_material(const ModelConfig& config, const train::DataOpt
 }
 
 void print(const FinetuneFlags& flags, const train::FinetuneOptions& options,
-           const train::FinetuneResult& result, double tokens_per_second) {
+           const train::FinetuneResult& result) {
+  const double tokens_per_second =
+      result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
   if (flags.format == "json") {
     nlohmann::ordered_json json{
         {"model", flags.model},
@@ -276,11 +287,16 @@ void run(const FinetuneFlags& flags) {
   load.context = data.sequence;
   load.progress = options.progress;
   const auto model = flags.weights.load(flags.model, load, flags.weights.calibration(flags.model));
-  const train::FinetuneResult result = train::finetune(*model, dataset, options);
+  const train::FinetuneResult result = [&] {
+    try {
+      return train::finetune(*model, dataset, options);
+    } catch (const Interrupted&) {
+      say_how_to_resume(options.folder);
+      throw;
+    }
+  }();
   if (!shape) write_result(flags, result, options.progress);
-  const auto tokens =
-      static_cast<double>(result.steps * data.batch * data.accumulate * data.sequence);
-  print(flags, options, result, result.seconds > 0 ? tokens / result.seconds : 0);
+  print(flags, options, result);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace plimsoll::cli {
 namespace {
 
 int complain(int status, const std::string& message) {
+  end_progress_line();
   std::fprintf(stderr, "plimsoll: %s\n", message.c_str());
   return status;
 }

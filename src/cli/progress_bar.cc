@@ -24,6 +24,9 @@ void on_interrupt(int signal) {
   if (interrupt_seen.exchange(true)) std::_Exit(130);
 }
 
+// Whether the cursor stands behind a bar.
+std::atomic<bool> line_begun{false};
+
 double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -69,6 +72,7 @@ class Bar {
                    .c_str(),
                stderr);
     std::fflush(stderr);
+    line_begun = !complete;
   }
 
   bool terminal_;
@@ -80,6 +84,10 @@ class Bar {
 
 Progress progress_bar() {
   return [bar = Bar()](auto&&... args) mutable { return bar(args...); };
+}
+
+void end_progress_line() {
+  if (line_begun.exchange(false)) std::fputc('\n', stderr);
 }
 
 bool interrupted() {

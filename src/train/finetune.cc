@@ -152,6 +152,7 @@ class Run {
     const double seconds = seconds_since(start);
     result_.seconds += seconds;
     ++result_.steps;
+    result_.tokens += rows;
     const double speed = static_cast<double>(rows) / seconds;
     status_ = fmt::format("training, loss {:.3f}, {:.0f} tokens/s", mean, speed);
     if (step % options_.log_every == 0 || step == options_.steps) {

@@ -52,7 +52,8 @@ struct FinetuneResult {
   std::vector<AdapterLayer> layers;
   Parameters parameters;  // as trained
   std::int64_t steps = 0;
-  double seconds = 0;  // in steps, evaluation left out
+  std::int64_t tokens = 0;  // rows of all steps
+  double seconds = 0;       // in steps, evaluation left out
 };
 
 /// Trains. `model` itself is not changed. InputError as add_adapters and add_dense have it, when

@@ -79,9 +79,9 @@ class Finetune(CommandTest):
         if len(windows) == 3:
             self.assertAlmostEqual(rows[0]["eval_nll"], sum(losses) / len(losses), places=4)
 
-    def start(self, output, *flags):
+    def start(self, output, *flags, stderr=subprocess.DEVNULL):
         return subprocess.Popen([command_test.options.program, *map(str, self.arguments(output, *flags))],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=command_test.TOP)
+                                stdout=subprocess.DEVNULL, stderr=stderr, cwd=command_test.TOP)
 
     def kill_at(self, rows, output, *flags):
         """Runs until metrics.jsonl has so many rows, and kills it there; False when it was over before."""
@@ -141,13 +141,16 @@ class Finetune(CommandTest):
     def test_interrupted_runs_leave_a_checkpoint(self):
         output = self.folder / "run"
         flags = ["--steps", 400, "--checkpoint-every", 0]
-        process = self.start(output, *flags)
+        process = self.start(output, *flags, stderr=subprocess.PIPE)
         metrics = output / "metrics.jsonl"
         while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= 4):
             time.sleep(0.01)
         self.assertFalse((output / "training-state.safetensors").exists())
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=60), 130)
+        _, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertRegex(said.decode(), "plimsoll: .*training-state.safetensors keeps what was trained; the same "
+                         "command with --resume goes on\nplimsoll: interrupted\n\\Z")
         header, _ = read_header(output / "training-state.safetensors")
         self.assertEqual(int(header["__metadata__"]["step"]),
                          json.loads(metrics.read_text().splitlines()[-1])["step"])
@@ -195,6 +198,10 @@ class Finetune(CommandTest):
         _, result, rows = self.finetune("adapter", "--steps", 8, "--lr", "5e-3", data=data)
         self.assertLess(result["ppl_after"], result["ppl_before"] / 2)
         self.assertLess(rows[8]["loss"], rows[1]["loss"])
+        # Of the examples, which are shorter than --seq.
+        taken = [row["tokens_per_second"] for row in rows[1:-1]]
+        self.assertLessEqual(min(taken), result["tokens_per_second"])
+        self.assertGreaterEqual(max(taken), result["tokens_per_second"])
 
     def test_dense_weights(self):
         for what in ("full", "last-layers=1"):
