@@ -81,16 +81,16 @@ void timed_by_hand(benchmark::internal::Benchmark* bench) {
   bench->Unit(benchmark::kMillisecond)->UseManualTime();
 }
 
-BENCHMARK_CAPTURE(training_step, demo / fp32, Bench{"models/demo", fp32, 8, 256})
+BENCHMARK_CAPTURE(training_step, demo_fp32, Bench{"models/demo", fp32, 8, 256})
     ->Apply(timed_by_hand)
     ->Iterations(9);
-BENCHMARK_CAPTURE(training_step, demo / nf4_dq, Bench{"models/demo", nf4_dq, 8, 256})
+BENCHMARK_CAPTURE(training_step, demo_nf4_dq, Bench{"models/demo", nf4_dq, 8, 256})
     ->Apply(timed_by_hand)
     ->Iterations(9);
-BENCHMARK_CAPTURE(training_step, tinyllama / bf16, Bench{"shape:tinyllama-1.1b", bf16, 1, 256})
+BENCHMARK_CAPTURE(training_step, tinyllama_bf16, Bench{"shape:tinyllama-1.1b", bf16, 1, 256})
     ->Apply(timed_by_hand)
     ->Iterations(3);
-BENCHMARK_CAPTURE(training_step, tinyllama / nf4_dq, Bench{"shape:tinyllama-1.1b", nf4_dq, 1, 256})
+BENCHMARK_CAPTURE(training_step, tinyllama_nf4_dq, Bench{"shape:tinyllama-1.1b", nf4_dq, 1, 256})
     ->Apply(timed_by_hand)
     ->Iterations(3);
 
