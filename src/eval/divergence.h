@@ -2,7 +2,9 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "eval/confidence.h"
 #include "eval/perplexity.h"
@@ -19,7 +21,11 @@ struct Divergence {
   double rms_probability_change = 0;  // of the true token's probability
 };
 
-/// Both models in memory, one pass. InputError when their vocabularies differ.
+/// Every candidate against the reference, all in memory, in one pass. InputError when their
+/// vocabularies differ.
+std::vector<Divergence> divergences(std::span<const Scored> candidates, const Scored& reference,
+                                    std::span<const std::int32_t> ids, const ScoreOptions& options);
+/// Of one candidate.
 Divergence divergence(const Scored& candidate, const Scored& reference,
                       std::span<const std::int32_t> ids, const ScoreOptions& options);
 

@@ -86,5 +86,22 @@ TEST_F(DivergenceOfTiny, AgreesWithTheFormulaTakenFromTheLogits) {
   EXPECT_NEAR(result.ppl_ratio.value, result.candidate.ppl / result.reference.ppl, 1e-9);
 }
 
+TEST_F(DivergenceOfTiny, SeveralCandidatesAreJudgedAsEachAlone) {
+  const auto reference = load(quant::WeightFormat::fp32), nf4 = load(quant::WeightFormat::nf4),
+             int8 = load(quant::WeightFormat::int8);
+  const std::vector<Scored> candidates{{nf4.get(), {}}, {int8.get(), {}}};
+  const auto together = divergences(candidates, {reference.get(), {}}, ids_, options_);
+  ASSERT_EQ(together.size(), 2u);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Divergence alone = divergence(candidates[i], {reference.get(), {}}, ids_, options_);
+    EXPECT_EQ(together[i].kl_mean.value, alone.kl_mean.value);
+    EXPECT_EQ(together[i].candidate.nll, alone.candidate.nll);
+    EXPECT_EQ(together[i].candidate.ppl_stderr, alone.candidate.ppl_stderr);
+    EXPECT_EQ(together[i].reference.nll, alone.reference.nll);
+    EXPECT_EQ(together[i].kl_percentiles.at("99").value, alone.kl_percentiles.at("99").value);
+  }
+  EXPECT_NE(together[0].kl_mean.value, together[1].kl_mean.value);
+}
+
 }  // namespace
 }  // namespace plimsoll
