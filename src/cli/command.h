@@ -69,8 +69,13 @@ void add_profile(CLI::App& app);
 void add_fetch(CLI::App& app);
 void add_completion(CLI::App& app);
 
+/// Ends a command that has said all that it has to say with a status of its own.
+struct ExitStatus {
+  int status = 0;
+};
+
 /// The whole program: parses, runs, turns exceptions into one line and an exit status (0 done, 1
-/// our own fault, 2 bad usage or input, 130 interrupted).
+/// our own fault, 2 bad usage or input, 130 interrupted; a command's own, where it says so).
 int run_program(int argc, char** argv);
 
 }  // namespace plimsoll::cli

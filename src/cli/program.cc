@@ -61,6 +61,8 @@ int run_program(int argc, char** argv) {
     const std::string unknown = unknown_arguments(app);
     return complain(2, (unknown.empty() ? error.what() : unknown) +
                            std::string(" (plimsoll --help and plimsoll COMMAND --help tell more)"));
+  } catch (const ExitStatus& exit) {
+    return exit.status;
   } catch (const InputError& error) {
     return complain(2, error.what());
   } catch (const Interrupted&) {

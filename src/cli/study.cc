@@ -1,9 +1,16 @@
 // plimsoll study: every variant side by side.
+#include <filesystem>
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/study_screen.h"
 #include "core/threads.h"
+#include "kv/kv_format.h"
 #include "study/adaptation.h"
+#include "study/compare.h"
+#include "study/imported.h"
+#include "study/output.h"
+#include "study/report_page.h"
 #include "study/study.h"
 #include "text/sample_text.h"
 
@@ -11,57 +18,175 @@ namespace plimsoll::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 struct StudyFlags {
-  std::string model, variants, text, format = "text";
+  std::string model, variants, text, output, format = "text";
+  std::vector<std::string> compare, import;
   ContextFlags context;
   AdapterFlags adapters;
-  bool finetune = false;
+  bool finetune = false, quick = false, full = false, resume = false, overwrite = false;
+  std::optional<std::int64_t> repeats;
+  std::optional<double> memory_limit;
   study::StudyOptions options;
 };
 
 /// The winner, adapted to the text that was given or to the whole story built in.
 study::Adaptation adapt(const StudyFlags& flags, const study::StudyOptions& options,
-                        const study::StudyResult& result) {
+                        const study::Results& results) {
   study::AdaptationOptions adaptation;
   adaptation.model = flags.model;
-  adaptation.weights = result.variants[result.recommendation.best].variant.weights;
+  const study::VariantResult* winner =
+      results.find(results.recommended.value_or(results.reference));
+  adaptation.weights = quant::format_from_name(winner->weights, "weights");
   adaptation.context = options.context;
   adaptation.text = flags.text.empty()
                         ? std::string(calibration_sample()) + std::string(evaluation_sample())
                         : options.text;
-  adaptation.sample_prompt = result.sample_prompt;
+  adaptation.sample_prompt = results.run.flags.sample_prompts.front();
   adaptation.progress = options.progress;
   adaptation.on_loaded = options.on_loaded;
   return study::adapt(adaptation);
 }
 
-void run(const StudyFlags& flags) {
-  if (flags.finetune && is_shape(flags.model))
-    throw InputError(flags.model, "weights", "random ones",
-                     "a trained model: --finetune adapts it");
+/// Exit status 1 when something got worse.
+void compare(const StudyFlags& flags) {
+  const study::Comparison comparison = study::compare(study::read_results(flags.compare.front()),
+                                                      study::read_results(flags.compare.back()));
+  std::cout << (flags.format == "json" ? study::as_json(comparison).dump() + "\n"
+                                       : study::as_text(comparison))
+            << std::flush;
+  if (comparison.worse) throw ExitStatus{1};
+}
+
+study::StudyOptions parsed(const StudyFlags& flags) {
   study::StudyOptions options = flags.options;
   options.model = flags.model;
   options.context = flags.context.context();
-  const ops::Attention attention = options.context.attention;
-  options.variants = flags.variants.empty() ? study::default_variants(attention)
-                                            : study::variants_from_list(flags.variants, attention);
+  const ModelConfig config = load_config(flags.model);
+  if (flags.variants.empty()) {
+    options.variants = study::default_variants(config, options.context.kv);
+    if (options.context.numerics == ops::Numerics::invariant) {
+      std::erase_if(options.variants, [](const study::Variant& variant) {
+        return variant.attention == ops::Attention::eager;  // which cannot promise it
+      });
+    }
+  } else {
+    options.variants = study::variants_from_list(flags.variants, config, options.context.kv);
+  }
   options.text = flags.text.empty() ? std::string(evaluation_sample()) : read_utf8(flags.text);
-  options.progress = progress_bar();
+  options.text_source = flags.text.empty() ? "the sea story built in" : flags.text;
+  if (flags.quick) options.mode = study::Mode::quick;
+  if (flags.full) options.mode = study::Mode::full;
+  constexpr std::int64_t kQuickRepeats = 3;
+  options.repeats = flags.repeats.value_or(flags.quick ? kQuickRepeats : options.repeats);
+  constexpr double kGigabyte = 1e9;
+  if (flags.memory_limit) {
+    options.memory_limit_bytes = static_cast<std::int64_t>(*flags.memory_limit * kGigabyte);
+  }
+  for (const std::string& file : flags.import) {
+    for (study::Imported& row : study::read_llama_bench(file)) {
+      options.imported.push_back(std::move(row));
+    }
+  }
+  options.adapters = flags.adapters.adapters;
+  return options;
+}
+
+void run(const StudyFlags& flags) {
+  if (!flags.compare.empty()) return compare(flags);
+  if (flags.model.empty()) throw InputError("MODEL is required (or --compare A B)");
+  if (flags.finetune && is_shape(flags.model))
+    throw InputError(flags.model, "weights", "random ones",
+                     "a trained model: --finetune adapts it");
+  StudyScreen screen;
+  study::StudyOptions options = parsed(flags);
+  options.progress = [&](auto&&... args) { return screen.progress(args...); };
   options.on_loaded = [&](Model& model) { flags.adapters.attach(model, flags.model); };
-  const study::StudyResult result = study::run_study(options);
+  fs::path folder = flags.output;
+  options.on_part = [&](const study::Results& results) {
+    screen.show(results);
+    study::save_output(folder, results);
+  };
+  options.on_trace = [&](const std::string& variant, const std::string& trace) {
+    return study::save_trace(folder, variant, trace);
+  };
+  options.on_round = [&](const study::Results& results) { screen.show(results); };
+  study::Study study(options);
+  if (folder.empty()) folder = "study-" + study.results().run.model.name;
+  const auto existing = flags.overwrite ? study::Existing::overwrite
+                        : flags.resume  ? study::Existing::resume
+                                        : study::Existing::refuse;
+  if (auto earlier = study::open_output(folder, existing, study.results())) {
+    study.resume(std::move(*earlier));
+  }
+  screen.show(study.results());
+  study.run();
+  std::string adapted;
+  if (flags.finetune && study.results().adaptation.is_null()) {
+    const study::Adaptation adaptation = adapt(flags, options, study.results());
+    study.add_adaptation(study::as_json(adaptation));
+    adapted = study::as_text(adaptation);
+  }
+  study.finish();
+  screen.close();
+  const study::Results& results = study.results();
   if (flags.format == "json") {
-    auto json = nlohmann::ordered_json::parse(study::as_json(result));
-    if (flags.finetune) json["adaptation"] = study::as_json(adapt(flags, options, result));
-    std::cout << json.dump() << '\n';
+    std::cout << study::to_json(results);
     return;
   }
-  const std::string source = is_shape(flags.model) ? "random weights"
-                             : flags.text.empty()  ? "the sea story built in"
-                                                   : flags.text;
+  const std::string source = results.run.text ? results.run.text->source : "random weights";
   std::cout << fmt::format("plimsoll study of {} on {}: {} variants, {} threads\n", flags.model,
-                           source, options.variants.size(), threads())
-            << study::as_text(result) << std::flush;
-  if (flags.finetune) std::cout << study::as_text(adapt(flags, options, result));
+                           source, results.variants.size(), threads())
+            << study::as_text(results) << adapted
+            << fmt::format("\nWritten to {}: {}\n", folder.string(),
+                           fmt::join(study::output_files(), ", "));
+  if (!study::report_page_available()) {
+    std::cout << "The report is Markdown only: this program was built without Node.js.\n";
+  }
+}
+
+void add_measuring_flags(CLI::App& command, StudyFlags& flags) {
+  CLI::Option* quick = command.add_flag("--quick", flags.quick,
+                                        "Three repeats, four windows of the text, one sample");
+  command.add_flag("--full", flags.full, "Sweeps over batches, prompts and depths too")
+      ->excludes(quick);
+  command.add_option("-r,--repeats", flags.repeats, "Timed repeats (default: 8, --quick: 3)")
+      ->check(CLI::Range(1, 1000));
+  command
+      .add_option("-n,--max-new-tokens", flags.options.new_tokens, "Tokens decoded in each repeat")
+      ->check(CLI::Range(2, 100000))
+      ->capture_default_str();
+  command
+      .add_option("--max-ppl-ratio", flags.options.max_ppl_ratio,
+                  "Variants with a larger perplexity ratio are not recommended")
+      ->check(CLI::Range(1.0, 1e9))
+      ->capture_default_str();
+  command
+      .add_option("--memory-limit", flags.memory_limit,
+                  "GB (1e9 bytes): variants that need more are shown as not fitting")
+      ->check(CLI::Range(1e-6, 1e9));
+  command
+      .add_option("--price-per-hour", flags.options.price_per_hour,
+                  "Of the machine, for the price of a million tokens")
+      ->check(CLI::Range(0.0, 1e9));
+}
+
+void add_result_flags(CLI::App& command, StudyFlags& flags) {
+  command.add_option("-o,--output", flags.output,
+                     "Folder for results.json and what is made of it (default: study-NAME)");
+  CLI::Option* resume =
+      command.add_flag("--resume", flags.resume, "Go on with the unfinished study in the folder");
+  command.add_flag("--overwrite", flags.overwrite, "Replace the study in the folder")
+      ->excludes(resume);
+  command
+      .add_option("--compare", flags.compare,
+                  "Two results.json, before and after: what changed beyond noise; exit status 1 "
+                  "when something got worse")
+      ->expected(2);
+  command.add_option("--import", flags.import, "llama-bench's JSON, for the same tables")
+      ->allow_extra_args(false);
+  add_format_flag(command, flags.format);
 }
 
 }  // namespace
@@ -71,37 +196,32 @@ void add_study(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("study", "Measure every variant of a model and say which to take");
   command->footer(
+      "A variant is WEIGHTS+ATTENTION: bf16+eager, nf4-dq+sdpa. After every part results.json is\n"
+      "written, and --resume goes on where a study was stopped.\n\n"
       "Examples:\n"
       "  plimsoll study models/demo\n"
-      "  plimsoll study models/gpt2-demo --variants fp32,fp16 --text novel.txt\n"
-      "  plimsoll study shape:tinyllama-1.1b --format json");
-  command->add_option("MODEL,-m,--model", flags->model, "Checkpoint folder or shape:NAME")
-      ->required();
-  command->add_option(
-      "--variants", flags->variants,
-      "WEIGHTS+ATTENTION,... (default: fp32, bf16, fp16, int8, nf4-dq, with --attention's)");
+      "  plimsoll study models/gpt2-demo --variants fp32+sdpa,fp16+sdpa --text novel.txt -o mine\n"
+      "  plimsoll study shape:mistral-7b --memory-limit 16 --quick\n"
+      "  plimsoll study --compare before/results.json after/results.json");
+  command->add_option("MODEL,-m,--model", flags->model, "Checkpoint folder or shape:NAME");
+  command->add_option("--variants", flags->variants,
+                      "WEIGHTS[+ATTENTION],... or all (default: the checkpoint's own dtype, int8 "
+                      "and nf4-dq, each with eager and sdpa; no eager with --numerics invariant)");
   command->add_option("--text", flags->text,
                       "UTF-8 text that quality is judged on (default: the sea story built in)");
-  add_context_flags(*command, flags->context, "fast");
+  command
+      ->add_option("--kv", flags->context.kv,
+                   "How keys and values are stored: fp32, bf16, fp16 or int8")
+      ->capture_default_str();
+  add_arithmetic_flags(*command, flags->context, "fast");
+  add_machine_flags(*command, flags->context);
   add_adapter_flags(*command, flags->adapters);
   command->add_flag(
       "--finetune", flags->finetune,
       "Then adapt the recommended variant to the text for about a minute, and judge it "
       "before and after");
-  command->add_option("-r,--repeats", flags->options.repeats, "Timed repeats")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command
-      ->add_option("-n,--max-new-tokens", flags->options.new_tokens,
-                   "Tokens decoded in each repeat")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command
-      ->add_option("--max-ppl-ratio", flags->options.max_ppl_ratio,
-                   "Variants with a larger perplexity ratio are not recommended")
-      ->check(CLI::Range(1.0, 1e9))
-      ->capture_default_str();
-  add_format_flag(*command, flags->format);
+  add_measuring_flags(*command, *flags);
+  add_result_flags(*command, *flags);
   command->callback([flags] { run(*flags); });
 }
 

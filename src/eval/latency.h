@@ -9,22 +9,37 @@
 
 namespace plimsoll {
 
-/// Raw samples; a statistic is taken from them at the end.
+/// Raw samples, one of each a repeat; a statistic is taken from them at the end. Times are of the
+/// passes, the logits wanted and the choice: no tokenizer.
 struct LatencySamples {
   std::int64_t prefill_tokens = 0;
-  std::int64_t decode_tokens = 0;
-  std::vector<double>
-      prefill_seconds;  // one a repeat: a pass over prefill_tokens and the head's last row
-  std::vector<double> decode_seconds;  // one a repeat: decode_tokens single steps, choice included
+  std::int64_t new_tokens = 0;          // of each repeat, the first one included
+  std::vector<double> prefill_seconds;  // a pass over prefill_tokens, which are another text
+  std::vector<double> ttft_seconds;     // the prompt's pass and the first token
+  std::vector<double> decode_seconds;   // the other new_tokens - 1, one a step
 
-  /// Medians of tokens a second.
+  /// Single steps in decode_seconds.
+  std::int64_t decode_tokens() const { return new_tokens - 1; }
+
+  // Of each repeat:
+  std::vector<double> end_to_end_seconds() const;  // ttft + decode
+  std::vector<double> tpot_seconds() const;        // (end to end - ttft) / (new_tokens - 1)
+  std::vector<double> prefill_rates() const;       // tokens a second
+  std::vector<double> decode_rates() const;        // (new_tokens - 1) / decode
+
+  /// Medians of the rates; 0 without samples.
   double prefill_rate() const;
   double decode_rate() const;
 };
 
-/// One repeat appended to `samples`: greedy, end of sequence ignored. The KV cache is fresh.
-void measure_latency(const Model& model, const ops::Context& context,
-                     std::span<const std::int32_t> prefill, std::span<const std::int32_t> prompt,
-                     std::int64_t new_tokens, LatencySamples& samples);
+/// One pass over `ids` with a fresh cache, appended to `samples`.
+void measure_prefill(const Model& model, const ops::Context& context,
+                     std::span<const std::int32_t> ids, LatencySamples& samples);
+
+/// One generation of `new_tokens` (2 or more) after `prompt` with a fresh cache, greedy, end of
+/// sequence ignored, appended to `samples`.
+void measure_generation(const Model& model, const ops::Context& context,
+                        std::span<const std::int32_t> prompt, std::int64_t new_tokens,
+                        LatencySamples& samples);
 
 }  // namespace plimsoll

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <memory>
 
@@ -14,20 +13,12 @@
 #include "eval/memory_account.h"
 #include "eval/statistics.h"
 #include "model/inventory.h"
+#include "study/facts.h"
 #include "study/load_weights.h"
 
 namespace plimsoll::study {
 
 namespace {
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[sizeof "2026-01-01T00:00:00Z"];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 struct Loaded {
   std::unique_ptr<Model> model;

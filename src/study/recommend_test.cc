@@ -1,61 +1,178 @@
 #include <gtest/gtest.h>
 
-#include "core/error.h"
+#include "study/made_up_results.h"
 #include "study/study.h"
-#include "support/support.h"
+#include "study/verdicts.h"
 
 namespace plimsoll::study {
 namespace {
 
-VariantResult result(const char* name, std::int64_t bytes, std::vector<double> decode_seconds,
-                     double ppl) {
-  VariantResult r;
-  r.variant = variant_from_name(name, ops::Attention::sdpa);
-  r.weight_bytes = bytes;
-  r.latency.decode_tokens = 100;
-  r.latency.decode_seconds = std::move(decode_seconds);
-  r.quality.emplace();
-  r.quality->ppl = ppl;
-  return r;
+using test::made_up;
+
+const std::vector<double> kSlow{100, 101, 102, 100}, kFast{200, 201, 202, 200},
+    kNearlyFast{199, 202, 201, 200};
+
+Recommendation of(const Results& results, const std::string& workload) {
+  for (const Recommendation& r : recommend(results)) {
+    if (r.workload == workload) return r;
+  }
+  ADD_FAILURE() << workload;
+  return {};
 }
 
-TEST(Recommend, TakesTheFastest) {
-  EXPECT_EQ(
-      recommend({result("fp32", 40, {2, 2.01, 2.02}, 20), result("bf16", 20, {1, 1.01, 1.02}, 20)},
-                1.05)
-          .best,
-      1u);
+TEST(Recommend, OneForEachWorkload) {
+  const Results results = made_up({made_up("fp32+sdpa", 40, kSlow, 1)});
+  std::vector<std::string> workloads;
+  for (const Recommendation& r : recommend(results)) {
+    workloads.push_back(r.workload);
+    EXPECT_EQ(r.variant, "fp32+sdpa");
+    EXPECT_FALSE(r.runner_up);
+    EXPECT_NE(r.confidence.find("the only one"), std::string::npos);
+  }
+  EXPECT_EQ(workloads, (std::vector<std::string>{"chat", "batch", "edge", "realtime"}));
 }
 
-TEST(Recommend, TakesTheLighterWhenTheSpreadHidesTheDifference) {
-  const auto close = recommend(
-      {result("bf16", 20, {1.0, 1.1, 1.2}, 20), result("int8", 10, {1.05, 1.15, 1.25}, 20)}, 1.05);
-  EXPECT_EQ(close.best, 1u);
-  EXPECT_NE(close.reason.find("within the spread"), std::string::npos);
-  const auto apart = recommend(
-      {result("bf16", 20, {1.0, 1.0, 1.0}, 20), result("int8", 10, {1.1, 1.1, 1.1}, 20)}, 1.05);
-  EXPECT_EQ(apart.best, 0u);
+TEST(Recommend, TakesTheFastestAndSaysHowSure) {
+  const Results results =
+      made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("bf16+sdpa", 50, kFast, 1)});
+  const Recommendation chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "bf16+sdpa");
+  EXPECT_EQ(chat.runner_up, "fp32+sdpa");
+  EXPECT_EQ(chat.confidence.find("sure: better than fp32+sdpa"), 0u) << chat.confidence;
+  EXPECT_EQ(chat.figure->value, 200.5);
+  EXPECT_EQ(of(results, "realtime").variant, "bf16+sdpa");
+  EXPECT_EQ(of(results, "edge").variant, "fp32+sdpa");
+}
+
+TEST(Recommend, TakesTheLighterWhereNoiseHidesTheDifference) {
+  const Results results =
+      made_up({made_up("bf16+sdpa", 20, kFast, 1), made_up("int8+sdpa", 10, kNearlyFast, 1)});
+  const Recommendation chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "int8+sdpa");
+  EXPECT_NE(chat.confidence.find("no measured difference from bf16+sdpa"), std::string::npos);
+}
+
+TEST(Recommend, TheNoiseFloorCountsAsNoDifference) {
+  // Apart beyond their own intervals, but not beyond what one variant differs from itself.
+  Results results = made_up(
+      {made_up("bf16+sdpa", 20, {204, 205, 206}, 1), made_up("int8+sdpa", 10, {200, 201, 202}, 1)});
+  EXPECT_EQ(of(results, "chat").variant, "bf16+sdpa");
+  results.noise.emplace();
+  results.noise->floor_decode = 0.03;
+  EXPECT_EQ(of(results, "chat").variant, "int8+sdpa");
 }
 
 TEST(Recommend, NeverTakesOneThatLosesTooMuch) {
-  EXPECT_EQ(
-      recommend({result("fp32", 40, {2, 2, 2}, 20), result("nf4", 5, {1, 1, 1}, 21.1)}, 1.05).best,
-      0u);
-  EXPECT_EQ(
-      recommend({result("fp32", 40, {2, 2, 2}, 20), result("nf4", 5, {1, 1, 1}, 21.1)}, 1.06).best,
-      1u);
+  Results results =
+      made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1.055)});
+  for (const Recommendation& r : recommend(results)) EXPECT_EQ(r.variant, "fp32+sdpa");
+  const Recommendation chat = of(results, "chat");
+  ASSERT_FALSE(chat.would_change.empty());
+  EXPECT_EQ(chat.would_change.front().find("--max-ppl-ratio 1.0550 or more: nf4+sdpa"), 0u);
+  results.run.flags.max_ppl_ratio = 1.06;
+  EXPECT_EQ(of(results, "chat").variant, "nf4+sdpa");
 }
 
-TEST(Variants, AreParsedAndRefused) {
-  const auto variants = variants_from_list("fp32,nf4-dq+eager", ops::Attention::sdpa);
-  ASSERT_EQ(variants.size(), 2u);
-  EXPECT_EQ(variants[1].name(), "nf4-dq+eager");
-  EXPECT_EQ(test::message_of<InputError>(
-                [] { variants_from_list("fp32,fp32+sdpa", ops::Attention::sdpa); }),
-            "--variants: list: found fp32+sdpa twice, expected each variant once");
-  EXPECT_THROW(variants_from_list("fp33", ops::Attention::sdpa), InputError);
-  EXPECT_THROW(variants_from_list("fp32+sparse", ops::Attention::sdpa), InputError);
-  EXPECT_THROW(variants_from_list("", ops::Attention::sdpa), InputError);
+TEST(Recommend, NeverTakesOneThatWasNotJudged) {
+  Results results = made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
+  results.variants[1].quality.reset();
+  EXPECT_EQ(of(results, "chat").variant, "fp32+sdpa");
+  results.variants[0].quality.reset();
+  EXPECT_FALSE(of(results, "chat").variant);
+  // Of random weights quality says nothing.
+  results.run.model.shape_only = true;
+  EXPECT_EQ(of(results, "chat").variant, "nf4+sdpa");
+}
+
+TEST(Recommend, BatchGoesByTheSweepWhereThereIsOne) {
+  Results results = made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
+  EXPECT_EQ(of(results, "batch").variant, "nf4+sdpa");
+  results.sweeps = RawJson::parse(R"({"batch": [
+    {"variant": "bf16+sdpa", "value": 1, "tokens_per_second": {"samples": [100, 101, 102]}},
+    {"variant": "nf4+sdpa", "value": 1, "tokens_per_second": {"samples": [200, 201, 202]}},
+    {"variant": "bf16+sdpa", "value": 32, "tokens_per_second": {"samples": [900, 901, 902]}},
+    {"variant": "nf4+sdpa", "value": 32, "tokens_per_second": {"samples": [500, 501, 502]}}]})");
+  const Recommendation batch = of(results, "batch");
+  EXPECT_EQ(batch.variant, "bf16+sdpa");
+  EXPECT_EQ(batch.figure->value, 901);
+  EXPECT_NE(batch.metric.find("32"), std::string::npos);
+}
+
+std::vector<std::string> kinds(const Results& results) {
+  const std::vector<Warning> warnings = warnings_about(results);
+  std::vector<std::string> kinds;
+  kinds.reserve(warnings.size());
+  for (const Warning& warning : warnings) kinds.push_back(warning.kind);
+  return kinds;
+}
+
+TEST(Warnings, NoneWhereAllIsWell) {
+  EXPECT_TRUE(
+      kinds(made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1.03)}))
+          .empty());
+}
+
+TEST(Warnings, EachWithItsEvidence) {
+  Results results =
+      made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 0.95)});
+  EXPECT_EQ(kinds(results), std::vector<std::string>{"beats_reference"});
+  // Inside the interval it is no news; nor is it when a dense variant does.
+  results.variants[1].quality->ppl_ratio = {0.995, Interval{0.98, 1.01}};
+  EXPECT_TRUE(kinds(results).empty());
+  results.variants[1].quality->ppl_ratio = {1.08, Interval{1.06, 1.1}};
+  EXPECT_EQ(kinds(results), std::vector<std::string>{"loss"});
+  results.variants[1].slow_paths = {"a scalar kernel"};
+  results.noise.emplace();
+  results.noise->noisy = true;
+  results.noise->drift.noticed = true;
+  EXPECT_EQ(kinds(results), (std::vector<std::string>{"loss", "slow_path", "noisy", "drift"}));
+}
+
+TEST(Verdicts, FasterSlowerOrNoDifference) {
+  const Sampled fast = summarised(kFast), slow = summarised(kSlow);
+  EXPECT_EQ(versus(fast, slow, Pairing::paired, 0).verdict, "faster");
+  EXPECT_EQ(versus(slow, fast, Pairing::paired, 0).verdict, "slower");
+  EXPECT_EQ(versus(fast, summarised(kNearlyFast), Pairing::paired, 0).verdict, "no difference");
+  EXPECT_EQ(versus(fast, slow, Pairing::paired, 1.5).verdict, "no difference");
+  EXPECT_EQ(versus(summarised({1}), summarised({2}), Pairing::paired, 0).verdict, "unknown");
+  // Times: the ratio is of speeds all the same.
+  const Versus times =
+      versus_of_times(summarised({1, 1.01}), summarised({2, 2.01}), Pairing::paired, 0);
+  EXPECT_NEAR(times.ratio, 2, 0.02);
+  EXPECT_EQ(times.verdict, "faster");
+}
+
+TEST(Verdicts, NoiseIsHowFarAVariantDiffersFromItself) {
+  const VariantResult a = made_up("bf16+sdpa", 1, {100, 100, 100, 100}, 1),
+                      again = made_up("bf16+sdpa", 1, {104, 102, 103, 104}, 1);
+  const Noise noise = noise_of(a.name, *a.latency, *again.latency, {&*a.latency});
+  EXPECT_NEAR(noise.decode.value, 100 / 103.5, 1e-9);
+  EXPECT_NEAR(noise.floor_decode, 1 - 100.0 / 104, 1e-9);
+  EXPECT_FALSE(noise.noisy);
+  EXPECT_FALSE(noise.drift.noticed);
+  const VariantResult wild = made_up("bf16+sdpa", 1, {120, 110, 130, 125}, 1);
+  EXPECT_TRUE(noise_of(a.name, *a.latency, *wild.latency, {&*a.latency}).noisy);
+}
+
+TEST(Verdicts, DriftIsNoticed) {
+  const VariantResult a = made_up("bf16+sdpa", 1, {100, 101, 100, 90, 91, 90}, 1),
+                      b = made_up("int8+sdpa", 1, {200, 202, 200, 180, 182, 180}, 1);
+  const Noise noise = noise_of(a.name, *a.latency, *a.latency, {&*a.latency, &*b.latency});
+  EXPECT_NEAR(noise.drift.decode.value, 0.9, 1e-9);
+  EXPECT_TRUE(noise.drift.noticed);
+}
+
+TEST(Verdicts, ConclusionsAreDrawnFromTheBaseline) {
+  Results results =
+      made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("int8+sdpa", 10, kFast, 1.01)});
+  results.run.flags.price_per_hour = 3.6;
+  draw_conclusions(results);
+  EXPECT_EQ(results.variants[0].versus_baseline->decode.ratio, 1);
+  EXPECT_EQ(results.variants[1].versus_baseline->decode.verdict, "faster");
+  EXPECT_EQ(results.variants[1].versus_baseline->end_to_end.verdict, "faster");
+  EXPECT_EQ(results.recommended, "int8+sdpa");
+  // 3.6 an hour is 0.001 a second, in which 200.5 tokens are made.
+  EXPECT_NEAR(*results.variants[1].cost.per_million_tokens, 0.001 / 200.5 * 1e6, 1e-9);
 }
 
 }  // namespace

@@ -1,198 +1,430 @@
 #include "study/study.h"
 
 #include <algorithm>
-#include <numeric>
+#include <chrono>
 
-#include "compress/calibration.h"
 #include "core/memory.h"
-#include "engine/generate.h"
-#include "engine/model_tokenizer.h"
-#include "model/inventory.h"
-#include "study/load_weights.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "eval/slow_paths.h"
+#include "kv/block_pool.h"
+#include "kv/kv_format.h"
+#include "study/facts.h"
+#include "study/fit.h"
+#include "study/judging.h"
+#include "study/material.h"
+#include "study/profiling.h"
+#include "study/shelf.h"
+#include "study/sweeps.h"
+#include "study/timing.h"
+#include "study/verdicts.h"
+#include "study/work.h"
 
 namespace plimsoll::study {
 
 namespace {
 
-/// Texts as the model's ids, ready to be run.
-struct Material {
-  std::unique_ptr<Tokenizer> tokenizer;  // none for shape: models
-  std::vector<std::int32_t> text, prefill, decode_prompt, sample_prompt;
-  std::string decode_prompt_text = "Explain quantum computing:";
-  std::string sample_prompt_text;
-};
+using Clock = std::chrono::steady_clock;
+using quant::WeightFormat;
 
-/// A story's beginning in the form that the model was trained on.
-std::string sample_prompt(const std::string& model, bool& is_template) {
-  const std::string request = "Tell me a story about a captain and a storm.";
-  const auto chat = ChatTemplate::load(model);
-  is_template = chat.has_value();
-  if (!chat) return "The captain looked at the sea, and";
-  nlohmann::ordered_json variables = template_variables(model);
-  variables["messages"] = nlohmann::ordered_json::array({{{"role", "user"}, {"content", request}}});
-  variables["add_generation_prompt"] = true;
-  return chat->render(variables);
-}
+constexpr const char* kPending = "pending";
 
-Material prepare(const StudyOptions& options, const ModelConfig& config) {
-  Material material;
-  if (is_shape(options.model)) {
-    material.prefill.assign(static_cast<std::size_t>(options.prefill_tokens), 0);
-    for (std::size_t i = 0; i < material.prefill.size(); ++i) {
-      material.prefill[i] =
-          static_cast<std::int32_t>(i * 7919 % static_cast<std::size_t>(config.vocab_size));
-    }
-    material.decode_prompt.assign(material.prefill.begin(), material.prefill.begin() + 5);
-    return material;
-  }
-  material.tokenizer = load_tokenizer(options.model, config);
-  material.text = material.tokenizer->encode(options.text);
-  if (std::any_of(options.variants.begin(), options.variants.end(), [](const Variant& variant) {
-        return compress::needs_calibration(variant.weights);
-      })) {
-    compress::refuse_shared_passage(compress::built_in_calibration_text(*material.tokenizer),
-                                    material.text);
-  }
-  const std::size_t room =
-      static_cast<std::size_t>(std::min(options.prefill_tokens, config.max_positions - 1));
-  if (material.text.size() < room) {
-    throw InputError("--text", "length", fmt::format("{} tokens", material.text.size()),
-                     fmt::format("at least {}", room));
-  }
-  material.prefill.assign(material.text.begin(),
-                          material.text.begin() + static_cast<std::ptrdiff_t>(room));
-  material.decode_prompt = material.tokenizer->encode(material.decode_prompt_text);
-  bool is_template = false;
-  material.sample_prompt_text = sample_prompt(options.model, is_template);
-  EncodeOptions encode;
-  encode.parse_special = is_template;
-  if (is_template) encode.add_bos = false;  // the template has written it
-  material.sample_prompt = material.tokenizer->encode(material.sample_prompt_text, encode);
-  return material;
-}
-
-std::string sample(const Model& model, const ops::Context& context, const Material& material) {
-  GenerateOptions options;
-  options.max_new_tokens = 48;
-  options.sampling.repetition_penalty = 1.1;
-  return material.tokenizer->decode(generate(model, context, material.sample_prompt, options).ids);
-}
-
-Perplexity quality(const Model& model, const ops::Context& context, const Material& material,
-                   const Progress& progress) {
-  ScoreOptions options;
-  options.protocol = completed({Protocol::blocks, 0, 0}, model.config().max_positions);
-  options.model_adds_bos = material.tokenizer->adds_bos();
-  options.progress = progress;
-  return perplexity(model, context, material.text, options);
-}
-
-std::unique_ptr<Model> load_variant(const StudyOptions& options, const Variant& variant) {
-  return load_weights(options.model, variant.weights,
-                      options.prefill_tokens + options.new_tokens + 1, options.progress);
-}
-
-std::unique_ptr<Model> load(const StudyOptions& options, const Variant& variant) {
-  auto model = load_variant(options, variant);
-  if (options.on_loaded) options.on_loaded(*model);
-  return model;
-}
-
-ops::Context context_of(const StudyOptions& options, const Variant& variant) {
-  ops::Context context = options.context;
-  context.attention = variant.attention;
-  return context;
-}
-
-NumericsCost numerics_cost(const StudyOptions& options, const Variant& variant, const Model& model,
-                           const Material& material) {
-  NumericsCost cost{variant.name(), {}, {}};
-  ops::Context context = context_of(options, variant);
-  for (int repeat = 0; repeat <= options.repeats; ++repeat) {
-    report(options.progress, "timing numerics", repeat, options.repeats);
-    LatencySamples warm_up;
-    for (const auto numerics : {ops::Numerics::fast, ops::Numerics::invariant}) {
-      context.numerics = numerics;
-      LatencySamples& samples = numerics == ops::Numerics::fast ? cost.fast : cost.invariant;
-      measure_latency(model, context, material.prefill, material.decode_prompt, options.new_tokens,
-                      repeat == 0 ? warm_up : samples);
-    }
-  }
-  return cost;
-}
-
-/// Whether all variants may be in memory together, so that their timings can take turns.
-bool fit_together(const StudyOptions& options, const ModelConfig& config) {
-  std::uint64_t total = 0;
-  for (const Variant& variant : options.variants) {
-    total += static_cast<std::uint64_t>(total_bytes(config, variant.weights));
-  }
-  return total < available_memory() / 2;
-}
+/// Relative difference that counts in a sweep where nothing is known of the noise.
+constexpr double kSweepNoise = 0.02;
+/// A load's share of the progress, in tokens.
+constexpr std::int64_t kLoadUnits = 50;
 
 }  // namespace
 
-StudyResult run_study(const StudyOptions& options) {
-  const ModelConfig config = load_config(options.model);
-  const Material material = prepare(options, config);
-  StudyResult result{options.model,
-                     options.context,
-                     material.sample_prompt_text,
-                     material.decode_prompt_text,
-                     {},
-                     {},
-                     {}};
-  for (const Variant& variant : options.variants) {
-    VariantResult& entry = result.variants.emplace_back();
-    entry.variant = variant;
+std::string_view mode_name(Mode mode) {
+  switch (mode) {
+    case Mode::quick:
+      return "quick";
+    case Mode::standard:
+      return "default";
+    case Mode::full:
+      return "full";
+  }
+  PLIMSOLL_CHECK(false);
+}
+
+struct Study::Impl {
+  explicit Impl(StudyOptions given)
+      : options(std::move(given)),
+        config(load_config(options.model)),
+        material(prepare(options, config)),
+        generated(static_cast<std::int64_t>(material.decode_prompt.size()) + options.new_tokens),
+        positions(std::max(generated, static_cast<std::int64_t>(material.prefill.size()) + 1)),
+        shelf(options, config, positions),
+        work(options.progress),
+        base_memory(static_cast<std::int64_t>(resident_memory())) {
+    plan();
   }
 
-  // Rounds over whatever is loaded: one at a time, or all in turns so that drift hurts them alike.
-  const auto measure = [&](std::span<const std::unique_ptr<Model>> models, std::size_t first) {
-    for (int repeat = 0; repeat <= options.repeats; ++repeat) {
-      for (std::size_t i = 0; i < models.size(); ++i) {
-        VariantResult& entry = result.variants[first + i];
-        report(options.progress, "timing " + entry.variant.name(), repeat, options.repeats);
-        const ops::Context context = context_of(options, entry.variant);
-        LatencySamples warm_up;
-        measure_latency(*models[i], context, material.prefill, material.decode_prompt,
-                        options.new_tokens, repeat == 0 ? warm_up : entry.latency);
-      }
-    }
-    for (std::size_t i = 0; i < models.size(); ++i) {
-      VariantResult& entry = result.variants[first + i];
-      const ops::Context context = context_of(options, entry.variant);
-      entry.weight_bytes = models[i]->weight_bytes();
-      entry.kv_bytes =
-          models[i]->kv_shape(context.kv).bytes_per_token() *
-          (static_cast<std::int64_t>(material.decode_prompt.size()) + options.new_tokens);
-      // Eager attention cannot promise it.
-      if (!result.numerics_cost && entry.variant.attention != ops::Attention::eager) {
-        result.numerics_cost = numerics_cost(options, entry.variant, *models[i], material);
-      }
-      if (!material.tokenizer) continue;
-      const Progress named = [&](const std::string&, std::int64_t done, std::int64_t total) {
-        return !options.progress ||
-               options.progress("judging " + entry.variant.name(), done, total);
-      };
-      entry.quality = quality(*models[i], context, material, named);
-      entry.sample = sample(*models[i], context, material);
-    }
-  };
-  if (fit_together(options, config)) {
-    std::vector<std::unique_ptr<Model>> models;
-    for (const Variant& variant : options.variants) models.push_back(load(options, variant));
-    measure(models, 0);
-  } else {
-    for (std::size_t i = 0; i < options.variants.size(); ++i) {
-      const std::unique_ptr<Model> model = load(options, options.variants[i]);
-      measure(std::span(&model, 1), i);
+  // Beforehand.
+  void plan();
+  void name_reference_and_baseline();
+
+  // One part each.
+  void time_group(const std::vector<std::size_t>& group, std::int64_t number);
+  void judge_group(const std::vector<std::size_t>& candidates, std::size_t reference);
+  void write_samples(std::size_t index);
+
+  void run();
+  void time_all();
+  void judge_all();
+  void profile_all();
+  void sweep_all();
+  void save();
+
+  /// Indices of variants that are still in the running, those of one weight format together unless
+  /// all are in memory together.
+  std::vector<std::vector<std::size_t>> groups() const;
+  std::vector<WeightFormat> formats_of(const std::vector<std::size_t>& indices) const;
+  std::size_t index_of(const std::string& name) const;
+  Runnable runnable(std::size_t index) const;
+  void record(const Timed& timed, std::size_t index, std::int64_t number, const Ceilings& ceilings);
+  std::int64_t timing_units(std::size_t entries) const;
+  std::int64_t judging_units(std::size_t models) const;
+  std::int64_t sweeping_units(std::size_t variants) const;
+
+  StudyOptions options;
+  ModelConfig config;
+  Material material;
+  std::int64_t generated, positions;  // tokens of the decode prompt and its continuation; longest
+  Shelf shelf;
+  Work work;
+  std::int64_t base_memory;
+  Results results;
+  std::unique_ptr<CeilingMeter> meter;
+  Clock::time_point started = Clock::now();
+  double earlier_seconds = 0;
+};
+
+void Study::Impl::plan() {
+  results.imported = options.imported;
+  for (const Variant& variant : options.variants) {
+    const MemoryNeed need = memory_need(config, variant, options.context, positions);
+    VariantResult& result = results.variants.emplace_back();
+    result.name = variant.name();
+    result.weights = quant::format_name(variant.weights);
+    result.attention = ops::attention_name(variant.attention);
+    result.kv = kv::kv_format_name(variant.kv);
+    result.device = device_name(variant.device);
+    result.memory = {need.weights, need.kv, need.workspace, std::nullopt, need.total()};
+    result.reason = why_not(need, options.memory_limit_bytes);
+    result.status = result.reason ? "does_not_fit" : kPending;
+    if (!material.tokenizer) result.quality_reason = "random weights have no quality";
+  }
+  if (groups().empty()) {
+    refuse_all(options.model, config, options.variants, options.context, positions,
+               options.memory_limit_bytes);
+  }
+  results.run = run_facts(options, config, material);
+  name_reference_and_baseline();
+}
+
+void Study::Impl::name_reference_and_baseline() {
+  std::vector<Variant> running;
+  for (std::size_t i = 0; i < results.variants.size(); ++i) {
+    const std::string& status = results.variants[i].status;
+    if (status == kPending || status == "measured") running.push_back(options.variants[i]);
+  }
+  results.baseline = running.front().name();
+  results.reference = running[reference_of(running, config)].name();
+}
+
+std::vector<std::vector<std::size_t>> Study::Impl::groups() const {
+  std::vector<std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < results.variants.size(); ++i) {
+    const VariantResult& variant = results.variants[i];
+    if (variant.status != kPending && !variant.measured()) continue;
+    const auto found = std::ranges::find_if(groups, [&](const auto& group) {
+      return shelf.holds_all() ||
+             options.variants[group.front()].weights == options.variants[i].weights;
+    });
+    if (found == groups.end()) {
+      groups.push_back({i});
+    } else {
+      found->push_back(i);
     }
   }
-  result.recommendation = recommend(result.variants, options.max_ppl_ratio);
-  return result;
+  return groups;
+}
+
+std::vector<WeightFormat> Study::Impl::formats_of(const std::vector<std::size_t>& indices) const {
+  std::vector<WeightFormat> formats;
+  for (const std::size_t index : indices) {
+    const WeightFormat format = options.variants[index].weights;
+    if (std::ranges::find(formats, format) == formats.end()) formats.push_back(format);
+  }
+  return formats;
+}
+
+std::size_t Study::Impl::index_of(const std::string& name) const {
+  const VariantResult* found = results.find(name);
+  PLIMSOLL_CHECK(found != nullptr, "{}", name);
+  return static_cast<std::size_t>(found - results.variants.data());
+}
+
+Runnable Study::Impl::runnable(std::size_t index) const {
+  const Variant& variant = options.variants[index];
+  const Loaded* loaded = shelf.find(variant.weights);
+  PLIMSOLL_CHECK(loaded != nullptr, "{}", variant.name());
+  return {loaded->model.get(), variant.context(options.context)};
+}
+
+std::int64_t Study::Impl::timing_units(std::size_t entries) const {
+  const auto prefill = static_cast<std::int64_t>(material.prefill.size());
+  return static_cast<std::int64_t>(entries) * (options.repeats + 1) *
+         (prefill / 4 + options.new_tokens);
+}
+
+std::int64_t Study::Impl::judging_units(std::size_t models) const {
+  return static_cast<std::int64_t>(models * material.judged.size()) / 3;
+}
+
+std::int64_t Study::Impl::sweeping_units(std::size_t variants) const {
+  // Repeats of the batches' tokens, of the prompts at a quarter and of what fills the caches.
+  constexpr std::int64_t kPerVariant = 4000;
+  return static_cast<std::int64_t>(variants) * kPerVariant;
+}
+
+void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t number,
+                         const Ceilings& ceilings) {
+  VariantResult& result = results.variants[index];
+  const Loaded& loaded = *shelf.find(timed.variant.weights);
+  MemoryFacts& memory = result.memory;
+  memory.weights_bytes = loaded.model->weight_bytes();
+  memory.kv_bytes = loaded.model->kv_shape(timed.context.kv).bytes_per_token() * generated;
+  memory.workspace_bytes = std::max<std::int64_t>(0, timed.memory.peak - memory.kv_bytes);
+  if (timed.memory.known && loaded.memory.known) {
+    memory.peak_bytes =
+        base_memory + std::max(loaded.memory.peak, loaded.memory.held + timed.memory.peak);
+  }
+  result.latency = latency_of(timed.samples, number);
+  const std::string_view unit = ops::unit_of(timed.context.compute, timed.variant.weights);
+  const double prefill = static_cast<double>(timed.samples.prefill_tokens) /
+                         result.latency->prefill_tokens_per_second.median;
+  result.share_of_ceiling = {
+      timed.prefill.share_of_ceiling(prefill, ceilings, unit),
+      timed.decode.share_of_ceiling(result.latency->end_to_end_seconds.median, ceilings, unit)};
+  result.energy = energy_of(timed);
+  result.slow_paths =
+      slow_paths(*loaded.model, timed.context, static_cast<std::int64_t>(material.prefill.size()));
+  result.status = "measured";
+}
+
+void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t number) {
+  shelf.hold(formats_of(group), work.begin(kLoadUnits));
+  std::vector<Timed> entries;
+  std::vector<std::size_t> indices;
+  for (const std::size_t index : group) {
+    const Variant& variant = options.variants[index];
+    if (const auto failure = shelf.failures().find(variant.weights);
+        failure != shelf.failures().end()) {
+      results.variants[index].status = "failed";
+      results.variants[index].reason = failure->second;
+      continue;
+    }
+    const Runnable ready = runnable(index);
+    entries.push_back({variant, ready.model, ready.context, {}, {}, {}, {}, {}});
+    indices.push_back(index);
+  }
+  if (entries.empty()) return;
+  name_reference_and_baseline();
+  // The baseline takes part twice: what the two differ by is noise.
+  const bool with_baseline = indices.front() == index_of(results.baseline);
+  if (with_baseline) entries.push_back(entries.front());
+  if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+  time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
+                [&] {
+                  for (std::size_t i = 0; options.on_round && i < indices.size(); ++i) {
+                    results.variants[indices[i]].latency = latency_of(entries[i].samples, number);
+                  }
+                  if (options.on_round) options.on_round(results);
+                });
+  const Ceilings ceilings = meter->result();
+  results.run.ceilings = ceiling_facts(ceilings);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    record(entries[i], indices[i], number, ceilings);
+  }
+  if (with_baseline) {
+    std::vector<const Latency*> all;
+    all.reserve(indices.size());
+    for (const std::size_t index : indices) all.push_back(&*results.variants[index].latency);
+    results.noise =
+        noise_of(results.baseline, *all.front(), latency_of(entries.back().samples, number), all);
+  }
+  const auto fused = std::ranges::find_if(entries, [](const Timed& entry) {
+    return entry.variant.attention != ops::Attention::eager;  // which cannot promise it
+  });
+  if (options.mode != Mode::quick && results.numerics_cost.is_null() && fused != entries.end()) {
+    results.numerics_cost =
+        numerics_cost(*fused, material, options, work.begin(2 * timing_units(1)));
+  }
+  save();
+}
+
+void Study::Impl::time_all() {
+  std::int64_t number = 0;
+  for (const std::vector<std::size_t>& group : groups()) {
+    const bool missing = std::ranges::any_of(
+        group, [&](std::size_t index) { return !results.variants[index].latency; });
+    if (missing) time_group(group, number);
+    ++number;
+  }
+  meter.reset();
+}
+
+void Study::Impl::write_samples(std::size_t index) {
+  VariantResult& result = results.variants[index];
+  if (result.samples.empty()) result.samples = samples_of(runnable(index), material);
+}
+
+void Study::Impl::judge_group(const std::vector<std::size_t>& candidates, std::size_t reference) {
+  std::vector<std::size_t> judged = candidates;
+  judged.push_back(reference);
+  const Progress loading = work.begin(kLoadUnits);
+  // What is loaded first leaves less for the others.
+  std::vector<WeightFormat> formats = formats_of({reference});
+  shelf.hold(formats, loading);
+  for (const WeightFormat format : formats_of(candidates)) {
+    const VariantResult& candidate = results.variants[candidates.front()];
+    if (shelf.find(format) == nullptr &&
+        candidate.memory.needed_bytes > static_cast<std::int64_t>(available_memory())) {
+      for (const std::size_t index : candidates) {
+        results.variants[index].quality_reason =
+            fmt::format("it does not fit the memory beside the reference, {}", results.reference);
+      }
+      return save();
+    }
+    if (format != formats.front()) formats.push_back(format);
+  }
+  shelf.hold(formats, loading);
+  std::vector<Runnable> runnables;
+  runnables.reserve(candidates.size());
+  for (const std::size_t index : candidates) runnables.push_back(runnable(index));
+  const auto found =
+      judge(runnables, runnable(reference), material, work.begin(judging_units(judged.size())));
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    results.variants[judged[i]].quality = found[i];
+    write_samples(judged[i]);
+  }
+  save();
+}
+
+void Study::Impl::judge_all() {
+  if (!material.tokenizer) return;
+  const std::size_t reference = index_of(results.reference);
+  for (const std::vector<std::size_t>& group : groups()) {
+    std::vector<std::size_t> candidates;
+    for (const std::size_t index : group) {
+      const VariantResult& variant = results.variants[index];
+      if (index != reference && variant.measured() && !variant.quality) candidates.push_back(index);
+    }
+    const bool alone = group.front() == reference && !results.variants[reference].quality;
+    if (!candidates.empty() || alone) judge_group(candidates, reference);
+  }
+}
+
+void Study::Impl::profile_all() {
+  if (options.mode == Mode::quick) return;
+  for (const std::vector<std::size_t>& group : groups()) {
+    for (const std::size_t index : group) {
+      VariantResult& variant = results.variants[index];
+      if (!variant.measured() || !variant.profile.is_null()) continue;
+      shelf.hold(formats_of(shelf.holds_all() ? group : std::vector{index}), {});
+      if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+      report(work.begin(timing_units(1)), "profiling " + variant.name, 0, 1);
+      const VariantProfile found = profile_of(runnable(index), material, options, *meter);
+      variant.profile = found.profile;
+      if (options.on_trace) {
+        variant.profile["trace_file"] = options.on_trace(variant.name, found.trace);
+      }
+      save();
+    }
+  }
+  meter.reset();
+}
+
+void Study::Impl::sweep_all() {
+  if (options.mode != Mode::full || !results.sweeps.is_null()) return;
+  Sweeps sweeps;
+  SweepOptions sweep;
+  sweep.memory_limit = options.memory_limit_bytes;
+  for (const std::vector<std::size_t>& group : groups()) {
+    shelf.hold(formats_of(group), {});
+    std::vector<SweepVariant> variants;
+    for (const std::size_t index : group) {
+      const Runnable ready = runnable(index);
+      variants.push_back({results.variants[index].name, ready.model, ready.context});
+    }
+    sweep.progress = work.begin(sweeping_units(group.size()));
+    const Sweeps found = run_sweeps(variants, sweep);
+    sweeps.points.insert(sweeps.points.end(), found.points.begin(), found.points.end());
+    sweeps.skipped.insert(sweeps.skipped.end(), found.skipped.begin(), found.skipped.end());
+    ++sweep.turns;
+  }
+  results.sweeps = as_json(sweeps, results.noise ? results.noise->floor_decode : kSweepNoise);
+  save();
+}
+
+void Study::Impl::run() {
+  for (const std::vector<std::size_t>& group : groups()) {
+    const auto lacks = [&](const auto& part) {
+      return std::ranges::any_of(group, [&](std::size_t i) { return !part(results.variants[i]); });
+    };
+    if (lacks([](const VariantResult& v) { return v.latency.has_value(); })) {
+      work.expect(kLoadUnits + timing_units(group.size() + 1));
+    }
+    if (material.tokenizer && lacks([](const VariantResult& v) { return v.quality.has_value(); })) {
+      work.expect(kLoadUnits + judging_units(group.size() + 1));
+    }
+  }
+  if (options.mode != Mode::quick) work.expect(timing_units(results.variants.size() + 2));
+  if (options.mode == Mode::full) work.expect(sweeping_units(results.variants.size()));
+  time_all();
+  if (groups().empty()) throw InputError(results.variants.front().reason.value());
+  judge_all();
+  profile_all();
+  sweep_all();
+}
+
+void Study::Impl::save() {
+  results.run.seconds =
+      earlier_seconds + std::chrono::duration<double>(Clock::now() - started).count();
+  draw_conclusions(results);
+  if (options.on_part) options.on_part(results);
+}
+
+Study::Study(StudyOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Study::~Study() = default;
+
+const Results& Study::results() const {
+  return impl_->results;
+}
+
+void Study::resume(Results earlier) {
+  PLIMSOLL_CHECK(capsule_of(earlier, true) == capsule_of(impl_->results, true));
+  impl_->earlier_seconds = earlier.run.seconds;
+  impl_->results = std::move(earlier);
+  impl_->results.run.complete = false;
+  impl_->results.run.finished.reset();
+  impl_->results.imported = impl_->options.imported;
+}
+
+void Study::run() {
+  impl_->run();
+}
+
+void Study::add_adaptation(RawJson adaptation) {
+  impl_->results.adaptation = std::move(adaptation);
+  impl_->save();
+}
+
+void Study::finish() {
+  impl_->results.run.complete = true;
+  impl_->results.run.finished = utc_now();
+  impl_->save();
 }
 
 }  // namespace plimsoll::study

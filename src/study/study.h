@@ -1,77 +1,86 @@
-// The study: every variant of a model measured side by side, and one of them recommended.
+// The study: every variant of a model measured side by side, judged against one of them, and the
+// right one for each kind of work recommended.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/progress.h"
-#include "eval/latency.h"
-#include "eval/perplexity.h"
+#include "model/model.h"
+#include "study/results.h"
 #include "study/variant.h"
 
 namespace plimsoll::study {
 
+/// quick: fewer repeats, a short text, one sample, no profile. full: sweeps besides.
+enum class Mode : std::uint8_t { quick, standard, full };
+std::string_view mode_name(Mode mode);
+
 struct StudyOptions {
-  std::string model;
+  std::string model;  // checkpoint folder or shape:NAME
   std::vector<Variant> variants;
-  std::string text;      // what quality is judged on, UTF-8
-  ops::Context context;  // of every variant, but for its attention
-  int repeats = 5;       // after one warm-up
+  std::string text;         // what quality is judged on, UTF-8
+  std::string text_source;  // its name
+  ops::Context context;     // of every variant, but for its attention and cache
+  Mode mode = Mode::standard;
+  std::int64_t repeats = 8;  // after one warm-up
   std::int64_t prefill_tokens = 512;
-  std::int64_t new_tokens = 100;
-  double max_ppl_ratio = 1.05;            // worse variants are never recommended
-  std::function<void(Model&)> on_loaded;  // each variant's model, before it is used (adapters)
+  std::int64_t new_tokens = 100;                   // 2 or more
+  double max_ppl_ratio = 1.05;                     // worse variants are never recommended
+  std::optional<std::int64_t> memory_limit_bytes;  // variants that need more are not measured
+  std::optional<double> price_per_hour;            // of the machine, in the user's currency
+  std::vector<std::string> adapters;               // their names, for the record
+  std::vector<Imported> imported;                  // other engines' figures
+  std::function<void(Model&)> on_loaded;           // each model, before it is used (adapters)
+  /// Told what is done and how much of the whole study.
   Progress progress;
+  /// Given a variant's trace (Chrome's trace event JSON); returns the name under which the results
+  /// shall mention it.
+  std::function<std::string(const std::string& variant, const std::string& trace)> on_trace;
+  /// Told after each round of timing, with speeds that are not final: for a screen.
+  std::function<void(const Results&)> on_round;
+  /// Told after each finished part.
+  std::function<void(const Results&)> on_part;
 };
 
-struct VariantResult {
-  Variant variant;
-  std::int64_t weight_bytes = 0;
-  std::int64_t kv_bytes = 0;  // for prompt and new tokens
-  LatencySamples latency;
-  std::optional<Perplexity> quality;  // none for shape: models
-  std::string sample;                 // greedy text, empty for shape: models
+class Study {
+ public:
+  /// Checks all that can be known before a model is loaded. InputError for a text too short for the
+  /// protocol, a context too short for the workloads, and when no variant fits the memory (naming
+  /// the weight formats that would).
+  explicit Study(StudyOptions options);
+  ~Study();
+  Study(const Study&) = delete;
+  Study& operator=(const Study&) = delete;
+
+  /// What is known so far.
+  const Results& results() const;
+  /// Takes over the finished parts of an earlier sitting of this study (the same capsule).
+  void resume(Results earlier);
+  /// The parts that are missing, on_part after each. InputError when no variant can be loaded,
+  /// naming what is wrong with the first; a variant that cannot be loaded while others can is
+  /// "failed" in the results.
+  void run();
+  /// What --finetune found, for the report. on_part follows.
+  void add_adaptation(RawJson adaptation);
+  /// Marks the study complete. on_part follows.
+  void finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
-struct Recommendation {
-  std::size_t best = 0;  // index into variants
-  std::string reason;
-};
+/// One for each kind of work, from measured points of `results` only.
+std::vector<Recommendation> recommend(const Results& results);
+/// What a careful colleague would say, with the evidence.
+std::vector<Warning> warnings_about(const Results& results);
 
-/// What --numerics invariant costs: one variant timed both ways, in turns.
-struct NumericsCost {
-  std::string variant;
-  LatencySamples fast, invariant;
-
-  /// Share of the time that invariant takes more; negative: less.
-  double prefill() const { return fast.prefill_rate() / invariant.prefill_rate() - 1; }
-  double decode() const { return fast.decode_rate() / invariant.decode_rate() - 1; }
-};
-
-struct StudyResult {
-  std::string model;
-  ops::Context context;  // but for the attention, which each variant names
-  std::string sample_prompt;
-  std::string decode_prompt;
-  std::vector<VariantResult> variants;  // the first is the reference for quality
-  Recommendation recommendation;
-  std::optional<NumericsCost> numerics_cost;  // of the first variant that can be timed both ways
-};
-
-/// InputError when the text is too short for the model's windows or a variant's memory cannot be
-/// had.
-StudyResult run_study(const StudyOptions& options);
-
-/// The fastest in decoding among those whose perplexity is within `max_ppl_ratio` of the reference;
-/// of those that the measurements' spread cannot tell apart, the one that needs least memory.
-Recommendation recommend(const std::vector<VariantResult>& variants, double max_ppl_ratio);
-
-/// Table, samples and recommendation as text for a terminal.
-std::string as_text(const StudyResult& result);
-/// The same as JSON, raw samples included.
-std::string as_json(const StudyResult& result);
+/// The whole for a terminal: table, samples, recommendations, warnings.
+std::string as_text(const Results& results);
 
 }  // namespace plimsoll::study

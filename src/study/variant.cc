@@ -3,46 +3,120 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kv/kv_format.h"
+#include "model/stored_quantization.h"
 
 namespace plimsoll::study {
 
-std::string Variant::name() const {
-  return fmt::format("{}+{}", quant::format_name(weights), ops::attention_name(attention));
+namespace {
+
+using enum quant::WeightFormat;
+using enum ops::Attention;
+using quant::WeightFormat;
+
+bool is_quantised(const ModelConfig& config) {
+  return stored_quantization(config.quantization, "config.json").method !=
+         StoredQuantization::Method::none;
 }
 
-Variant variant_from_name(std::string_view name, ops::Attention attention) {
-  const std::size_t plus = name.find('+');
+/// Takes what stands before the next `mark` off the front.
+std::string_view take(std::string_view& rest, char mark) {
+  const std::size_t end = std::min(rest.find(mark), rest.size());
+  const std::string_view word = rest.substr(0, end);
+  rest.remove_prefix(std::min(end + 1, rest.size()));
+  return word;
+}
+
+}  // namespace
+
+std::string_view device_name(Device device) {
+  PLIMSOLL_CHECK(device == Device::cpu);
+  return "cpu";
+}
+
+std::string Variant::name() const {
+  std::string name =
+      fmt::format("{}+{}", quant::format_name(weights), ops::attention_name(attention));
+  if (kv != kv::KvFormat::f32) name += fmt::format("+kv-{}", kv::kv_format_name(kv));
+  return name;
+}
+
+ops::Context Variant::context(ops::Context base) const {
+  base.attention = attention;
+  base.kv = kv;
+  return base;
+}
+
+Variant variant_from_name(std::string_view name, kv::KvFormat kv) {
+  constexpr std::string_view kFlag = "--variants";
+  constexpr std::string_view kPrefix = "kv-";
   Variant variant;
-  variant.weights = quant::format_from_name(name.substr(0, plus), "--variants");
-  variant.attention = attention;
-  if (plus != std::string_view::npos)
-    variant.attention = ops::attention_from_name(name.substr(plus + 1), "--variants");
+  std::string_view rest = name;
+  variant.weights = quant::format_from_name(take(rest, '+'), kFlag);
+  variant.kv = kv;
+  if (!rest.empty()) variant.attention = ops::attention_from_name(take(rest, '+'), kFlag);
+  if (!rest.empty()) {
+    if (!rest.starts_with(kPrefix)) {
+      throw InputError(kFlag, "variant", name, "WEIGHTS[+ATTENTION[+kv-FORMAT]]");
+    }
+    variant.kv = kv::kv_format_from_name(rest.substr(kPrefix.size()), kFlag);
+  }
   return variant;
 }
 
-std::vector<Variant> variants_from_list(std::string_view list, ops::Attention attention) {
+WeightFormat own_format(const ModelConfig& config) {
+  const StoredQuantization stored = stored_quantization(config.quantization, "config.json");
+  if (stored.method != StoredQuantization::Method::none) return stored.format;
+  const DType dtype = config.dtype.value_or(DType::bf16);
+  return dtype == DType::f64 ? fp32 : quant::dense_format(dtype);
+}
+
+std::vector<Variant> default_variants(const ModelConfig& config, kv::KvFormat kv) {
+  const WeightFormat own = own_format(config);
+  if (is_quantised(config)) return {{own, eager, kv}, {own, sdpa, kv}};
+  if (config.architecture == Architecture::gpt2) {
+    return {{fp32, eager, kv}, {fp16, eager, kv}, {int8, eager, kv},
+            {fp16, sdpa, kv},  {int8, sdpa, kv},  {nf4_dq, sdpa, kv}};
+  }
+  return {{own, eager, kv}, {int8, eager, kv}, {nf4_dq, eager, kv},
+          {own, sdpa, kv},  {int8, sdpa, kv},  {nf4_dq, sdpa, kv}};
+}
+
+std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig& config,
+                                        kv::KvFormat kv) {
   std::vector<Variant> variants;
+  if (list == "all") {
+    variants = default_variants(config, kv);
+    for (const WeightFormat format : quant::all_formats()) {
+      const bool known = std::ranges::any_of(
+          variants, [&](const Variant& variant) { return variant.weights == format; });
+      if (!known && !is_quantised(config)) variants.push_back({format, sdpa, kv});
+    }
+    return variants;
+  }
   while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    const Variant variant = variant_from_name(list.substr(0, comma), attention);
-    if (std::any_of(variants.begin(), variants.end(),
-                    [&](const Variant& v) { return v.name() == variant.name(); })) {
+    const Variant variant = variant_from_name(take(list, ','), kv);
+    if (std::ranges::find(variants, variant) != variants.end()) {
       throw InputError("--variants", "list", variant.name() + " twice", "each variant once");
     }
     variants.push_back(variant);
-    list.remove_prefix(std::min(comma + 1, list.size()));
   }
-  if (variants.empty()) throw InputError("--variants", "list", "nothing", "WEIGHTS+ATTENTION,...");
+  if (variants.empty()) {
+    throw InputError("--variants", "list", "nothing", "WEIGHTS+ATTENTION,... or all");
+  }
   return variants;
 }
 
-std::vector<Variant> default_variants(ops::Attention attention) {
-  std::vector<Variant> variants;
-  using enum quant::WeightFormat;
-  for (const auto format : {fp32, bf16, fp16, int8, nf4_dq}) {
-    variants.push_back({format, attention});
+std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config) {
+  const WeightFormat own = own_format(config);
+  const auto first = [&](const auto& wanted) {
+    return static_cast<std::size_t>(std::ranges::find_if(variants, wanted) - variants.begin());
+  };
+  std::size_t found = first([&](const Variant& v) { return v.weights == own; });
+  if (found == variants.size()) {
+    found = first([](const Variant& v) { return quant::is_dense(v.weights); });
   }
-  return variants;
+  return found == variants.size() ? 0 : found;
 }
 
 }  // namespace plimsoll::study

@@ -7,23 +7,41 @@
 
 #include "ops/context.h"
 #include "quant/matrix.h"
+#include "storage/model_config.h"
 
 namespace plimsoll::study {
+
+/// Where a variant runs.
+enum class Device : std::uint8_t { cpu };
+std::string_view device_name(Device device);
 
 struct Variant {
   quant::WeightFormat weights = quant::WeightFormat::bf16;
   ops::Attention attention = ops::Attention::sdpa;
+  kv::KvFormat kv = kv::KvFormat::f32;
+  Device device = Device::cpu;
 
-  /// "bf16+sdpa"
+  /// "bf16+sdpa"; keys and values in another format than fp32 are named: "bf16+sdpa+kv-int8".
   std::string name() const;
+  /// `base` with this variant's attention and cache format.
+  ops::Context context(ops::Context base) const;
+  bool operator==(const Variant&) const = default;
 };
 
-/// "bf16+flash", or "bf16" with `attention`. InputError naming --variants.
-Variant variant_from_name(std::string_view name, ops::Attention attention);
-/// Comma-separated names, each once.
-std::vector<Variant> variants_from_list(std::string_view list, ops::Attention attention);
-/// What is compared unless the user says otherwise: the dense formats, the most precise first, and
-/// one format each of eight and of four bits.
-std::vector<Variant> default_variants(ops::Attention attention);
+/// WEIGHTS[+ATTENTION[+kv-FORMAT]]; what is not named: sdpa and `kv`. InputError naming --variants.
+Variant variant_from_name(std::string_view name, kv::KvFormat kv);
+/// The format that the linear layers of a checkpoint are stored in.
+quant::WeightFormat own_format(const ModelConfig& config);
+/// What is compared unless the user says otherwise: the checkpoint's own dtype (GPT-2: fp32 and
+/// fp16), one format each of eight and of four bits, with eager and with fused attention. Of a
+/// checkpoint that is quantised already, what it holds.
+std::vector<Variant> default_variants(const ModelConfig& config, kv::KvFormat kv);
+/// "all": the default ones, and every other format with fused attention; otherwise comma-separated
+/// names, each once.
+std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig& config,
+                                        kv::KvFormat kv);
+/// The index of the variant that quality is judged against: the first in the checkpoint's own
+/// format, else the first dense one, else the first.
+std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config);
 
 }  // namespace plimsoll::study

@@ -67,7 +67,7 @@ class OtherTokenizer(CommandTest):
 
     def assert_disagrees(self, model, *mentions):
         for arguments in (["run", model, "-p", "x", "-n", 1], ["eval", model, "--window", 64],
-                          ["study", model, "-r", 1, "-n", 1]):
+                          ["study", model, "-r", 1, "-n", 2]):
             with self.subTest(arguments[0]):
                 self.assert_refused(arguments, *mentions)
 

@@ -29,7 +29,7 @@ class Memory(CommandTest):
         arguments = ["run", "shape:llama-3-8b", "--weights", "fp32", "--prompt-ids", "1", "--print-ids"]
         said = self.assert_refused(arguments, "shape:llama-3-8b", "fp32", "needs 32.1 GB", "available")
         self.assertRegex(said, r"[\d.]+ [kMG]B are available")
-        self.assert_refused(["study", "shape:llama-3-8b", "--variants", "fp32"], "needs 32.1 GB")
+        self.assert_refused(["study", "shape:llama-3-8b", "--variants", "fp32"], "no variant fits", "fp32+sdpa needs 3")
 
     def test_cache_larger_than_the_machine(self):
         count = 100_000_000  # 1 kB each or more
@@ -98,8 +98,10 @@ class Interrupt(CommandTest):
                              after=lambda process: self.a_moment(process, 0.005 * moment))
 
     def test_study(self):
-        stdout = self.interrupted("study", DEMO, "-t", 1, "--format", "json", after=self.a_moment)
+        output = self.folder / "study"
+        stdout = self.interrupted("study", DEMO, "-t", 1, "--format", "json", "-o", output, after=self.a_moment)
         self.assertEqual(stdout, b"")
+        self.assertNotIn(".", [path.name[0] for path in self.folder.glob("study/*")], "half a file was left")
 
     def test_loading(self):
         stdout = self.interrupted("run", "shape:gpt2-xl", "--weights", "bf16", "--prompt-ids", "1", "--print-ids", "-t",

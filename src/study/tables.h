@@ -1,0 +1,22 @@
+// The results as tables: for a terminal, for a spreadsheet, for a page.
+#pragma once
+
+#include <string>
+
+#include "study/results.h"
+
+namespace plimsoll::study {
+
+/// A line a variant under a line of names; medians, null figures empty.
+std::string as_csv(const Results& results);
+/// results.md: recommendations, warnings, the table, how it was measured.
+std::string as_markdown(const Results& results);
+/// The variants' table alone, in columns of spaces or of `|`; a pending variant has its status
+/// where figures will be.
+enum class TableStyle { plain, markdown };
+std::string variant_table(const Results& results, TableStyle style);
+
+/// One paragraph, wrapped at `width` and indented.
+std::string wrapped(const std::string& text, std::size_t width, const std::string& indent);
+
+}  // namespace plimsoll::study

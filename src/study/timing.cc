@@ -1,0 +1,122 @@
+#include "study/timing.h"
+
+#include <algorithm>
+
+#include "core/trace.h"
+#include "eval/energy.h"
+#include "eval/statistics.h"
+
+namespace plimsoll::study {
+
+namespace {
+
+void time_once(const Timed& entry, const ops::Context& context, const Material& material,
+               const StudyOptions& options, LatencySamples& samples,
+               EnergyMeter* energy = nullptr) {
+  measure_prefill(*entry.model, context, material.prefill, samples);
+  if (energy != nullptr) energy->start();
+  measure_generation(*entry.model, context, material.decode_prompt, options.new_tokens, samples);
+}
+
+template <class Run>
+DeclaredWork declared_by(const Run& run) {
+  trace::start();
+  run();
+  DeclaredWork work;
+  for (const trace::Event& event : trace::stop()) {
+    work.bytes += event.bytes;
+    work.operations += event.operations;
+  }
+  return work;
+}
+
+void warm_up(Timed& entry, const Material& material, const StudyOptions& options) {
+  LatencySamples thrown_away;
+  entry.memory.charge([&] {
+    entry.prefill = declared_by(
+        [&] { measure_prefill(*entry.model, entry.context, material.prefill, thrown_away); });
+    entry.decode = declared_by([&] {
+      measure_generation(*entry.model, entry.context, material.decode_prompt, options.new_tokens,
+                         thrown_away);
+    });
+  });
+}
+
+}  // namespace
+
+std::optional<double> DeclaredWork::share_of_ceiling(double seconds, const Ceilings& ceilings,
+                                                     std::string_view unit) const {
+  const UnitCeiling* peak = ceilings.unit(unit);
+  if (peak == nullptr || bytes == 0) return std::nullopt;
+  const double by_bytes = static_cast<double>(bytes) * 1e-9 / ceilings.read().gbps.median;
+  const double by_operations = static_cast<double>(operations) * 1e-9 / peak->gops.median;
+  return std::max(by_bytes, by_operations) / seconds;
+}
+
+void time_in_turns(std::vector<Timed>& entries, const Material& material,
+                   const StudyOptions& options, CeilingMeter& ceilings, const Progress& progress,
+                   const std::function<void()>& on_round) {
+  const std::size_t count = entries.size();
+  const auto rounds = static_cast<std::size_t>(options.repeats);
+  EnergyMeter energy;
+  for (std::size_t round = 0; round <= rounds; ++round) {
+    if (round > 0) ceilings.round();
+    for (std::size_t turn = 0; turn < count; ++turn) {
+      Timed& entry = entries[(round + turn) % count];
+      report(progress, fmt::format("timing {}", entry.variant.name()),
+             static_cast<std::int64_t>(round * count + turn),
+             static_cast<std::int64_t>((rounds + 1) * count));
+      if (round == 0) {
+        warm_up(entry, material, options);
+      } else {
+        entry.memory.charge(
+            [&] { time_once(entry, entry.context, material, options, entry.samples, &energy); });
+        if (const auto joules = energy.joules()) entry.joules = entry.joules.value_or(0) + *joules;
+      }
+    }
+    if (round > 0) on_round();
+  }
+}
+
+Latency latency_of(const LatencySamples& samples, std::int64_t turns) {
+  Latency latency;
+  latency.repeats = static_cast<std::int64_t>(samples.decode_seconds.size());
+  latency.turns = turns;
+  latency.end_to_end_seconds = summarised(samples.end_to_end_seconds());
+  latency.ttft_seconds = summarised(samples.ttft_seconds);
+  latency.tpot_seconds = summarised(samples.tpot_seconds());
+  latency.prefill_tokens_per_second = summarised(samples.prefill_rates());
+  latency.decode_tokens_per_second = summarised(samples.decode_rates());
+  return latency;
+}
+
+EnergyFacts energy_of(const Timed& timed) {
+  if (!timed.joules) return {std::nullopt, std::nullopt, EnergyMeter().reason()};
+  const auto tokens = static_cast<double>(timed.samples.new_tokens) *
+                      static_cast<double>(timed.samples.decode_seconds.size());
+  return {*timed.joules / tokens, "rapl", std::nullopt};
+}
+
+RawJson numerics_cost(const Timed& entry, const Material& material, const StudyOptions& options,
+                      const Progress& progress) {
+  LatencySamples fast, invariant;
+  for (std::int64_t round = 0; round <= options.repeats; ++round) {
+    report(progress, "timing numerics", round, options.repeats + 1);
+    for (const auto numerics : {ops::Numerics::fast, ops::Numerics::invariant}) {
+      LatencySamples warm_up;
+      LatencySamples& samples = numerics == ops::Numerics::fast ? fast : invariant;
+      ops::Context context = entry.context;
+      context.numerics = numerics;
+      time_once(entry, context, material, options, round == 0 ? warm_up : samples);
+    }
+  }
+  return {{"variant", entry.variant.name()},
+          {"prefill", fast.prefill_rate() / invariant.prefill_rate() - 1},
+          {"decode", fast.decode_rate() / invariant.decode_rate() - 1},
+          {"fast_prefill_seconds", fast.prefill_seconds},
+          {"fast_decode_seconds", fast.decode_seconds},
+          {"invariant_prefill_seconds", invariant.prefill_seconds},
+          {"invariant_decode_seconds", invariant.decode_seconds}};
+}
+
+}  // namespace plimsoll::study

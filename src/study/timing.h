@@ -1,0 +1,52 @@
+// Timing variants in turns, repeat by repeat, so that a machine that slows down hurts them alike.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "eval/ceilings.h"
+#include "eval/latency.h"
+#include "eval/memory_account.h"
+#include "study/material.h"
+#include "study/shelf.h"
+
+namespace plimsoll::study {
+
+/// Bytes and operations that the operations of a run declare (trace::Scope).
+struct DeclaredWork {
+  std::int64_t bytes = 0, operations = 0;
+
+  /// The time at the ceilings (roofline) over `seconds`; nullopt where the CPU has no such unit.
+  std::optional<double> share_of_ceiling(double seconds, const Ceilings& ceilings,
+                                         std::string_view unit) const;
+};
+
+struct Timed {
+  Variant variant;
+  const Model* model = nullptr;
+  ops::Context context;
+  MemoryAccount memory;  // of running it, beside the weights
+  LatencySamples samples;
+  std::optional<double> joules;  // of all timed generations; none where no counter can be read
+  DeclaredWork prefill, decode;  // decode: the generation whole, its prompt's pass included
+};
+
+/// One round untimed, traced for what is declared; then `repeats` rounds in which every entry has
+/// its turn, the first one another each round, and the ceilings theirs. `on_round` comes after
+/// each.
+void time_in_turns(std::vector<Timed>& entries, const Material& material,
+                   const StudyOptions& options, CeilingMeter& ceilings, const Progress& progress,
+                   const std::function<void()>& on_round);
+
+/// What the samples say. `turns` numbers those that took turns.
+Latency latency_of(const LatencySamples& samples, std::int64_t turns);
+
+/// Energy a new token, or why there is none.
+EnergyFacts energy_of(const Timed& timed);
+
+/// What --numerics invariant costs: one variant timed both ways in turns, as JSON: {"variant",
+/// "prefill", "decode": share of the time that invariant takes more, and the samples}.
+RawJson numerics_cost(const Timed& entry, const Material& material, const StudyOptions& options,
+                      const Progress& progress);
+
+}  // namespace plimsoll::study
