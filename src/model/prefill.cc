@@ -15,6 +15,22 @@ void place(const Tensor& part, std::int64_t first, Tensor& whole) {
   std::memcpy(whole.data<float>() + first * whole.dim(1), part.raw(), part.bytes());
 }
 
+/// What each chunk's attention will need, before work on those that come first.
+void require_attention_memory(const Model& model, const ops::Context& context, std::int64_t held,
+                              std::int64_t count, std::int64_t chunk) {
+  const kv::KvShape shape = model.kv_shape(context.kv);
+  kernels::AttentionArgs args;
+  args.heads = model.config().heads;
+  args.kv.layout = shape.layout();
+  args.window = shape.window;
+  args.compute = context.compute;
+  for (std::int64_t first = 0; first < count; first += chunk) {
+    args.q_len = std::min(chunk, count - first);
+    args.kv.length = held + first + args.q_len;
+    ops::require_attention_memory(context, args);
+  }
+}
+
 }  // namespace
 
 std::int64_t activation_bytes(const ModelConfig& config) {
@@ -41,6 +57,7 @@ void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequ
                        std::vector<Tensor>* hidden) {
   const auto count = static_cast<std::int64_t>(ids.size());
   const std::int64_t chunk = prefill_chunk(model.config(), context);
+  if (count > chunk) require_attention_memory(model, context, sequence.length(), count, chunk);
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t rows = std::min(chunk, count - first);
     Batch batch;

@@ -118,6 +118,13 @@ Work work_of(const AttentionArgs& args) {
           4 * pairs * width};
 }
 
+void require_memory_of(const AttentionArgs& args, const AttentionChoice& choice) {
+  if (choice.needs_memory <= kCheckedBytes) return;
+  require_memory(
+      static_cast<std::uint64_t>(choice.needs_memory),
+      fmt::format("eager attention of {} queries over {} keys", args.q_len, args.kv.length));
+}
+
 }  // namespace
 
 AttentionChoice choose_attention(const Context& context, const AttentionArgs& args) {
@@ -128,6 +135,10 @@ AttentionChoice choose_attention(const Context& context, const AttentionArgs& ar
     return {variant, "--attention flash"};
   }
   throw InputError("--attention", "implementation", "flash", "eager or sdpa: " + reasons);
+}
+
+void require_attention_memory(const Context& context, const AttentionArgs& args) {
+  require_memory_of(args, choose_attention(context, args));
 }
 
 Tensor attention(const Context& context, std::span<const SequenceRows> batch, std::int64_t layer,
@@ -149,11 +160,7 @@ Tensor attention(const Context& context, std::span<const SequenceRows> batch, st
     PLIMSOLL_CHECK(width == args.heads * layout.head_dim && args.heads % layout.kv_heads == 0);
     const AttentionChoice choice = choose_attention(context, args);
     explain(context, args, choice);
-    if (choice.needs_memory > kCheckedBytes) {
-      require_memory(
-          static_cast<std::uint64_t>(choice.needs_memory),
-          fmt::format("eager attention of {} queries over {} keys", args.q_len, args.kv.length));
-    }
+    require_memory_of(args, choice);
     const Work work = work_of(args);
     // Keys and values that are not fp32 are multiplied as dense weights of theirs would be.
     const bool wide = args.kv.layout.format == kv::KvFormat::f32;

@@ -44,6 +44,10 @@ struct AttentionChoice {
 /// run.
 AttentionChoice choose_attention(const Context& context, const kernels::AttentionArgs& args);
 
+/// InputError, saying how much, when attention() would need more memory for this shape than there
+/// is; or when context.attention cannot run it. For those who will come to it after much work.
+void require_attention_memory(const Context& context, const kernels::AttentionArgs& args);
+
 /// Causal attention of each sequence's new tokens over its whole cache: q [rows, heads * head_dim]
 /// -> the same shape. InputError when eager's score matrices would not fit in memory.
 Tensor attention(const Context& context, std::span<const SequenceRows> batch, std::int64_t layer,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/cpu.h"
+#include "kernels/attention_decode/attention_decode.h"
 #include "support/support.h"
 
 namespace plimsoll::ops {
@@ -40,6 +41,19 @@ TEST(AttentionChoice, SdpaTakesDecodeForFewRowsAndFlashForMany) {
   EXPECT_EQ(choose_attention(sdpa, shape(17)).reason,
             "68 query rows a KV head, more than 64: threads split the queries");
   EXPECT_EQ(chosen(with(Attention::flash), shape(1)), "attention_flash");
+}
+
+TEST(AttentionChoice, SaysWhyTheDotProductVariantDoesNotRun) {
+  if (current_isa() < Isa::avx512_bf16) GTEST_SKIP() << "a CPU without AVX-512 BF16";
+  const auto& dot = kernels::attention_decode_variants().front();
+  kernels::AttentionArgs args = shape(1);
+  args.compute = Compute::fast;
+  args.kv.layout.format = kv::KvFormat::int8;
+  EXPECT_EQ(dot.supports(args).reason, "bf16 keys and values only");
+  EXPECT_EQ(choose_attention(with(Attention::sdpa), args).variant->name, "attention_decode_avx512");
+  args.kv.layout.format = kv::KvFormat::bf16;
+  EXPECT_TRUE(dot.supports(args));
+  EXPECT_EQ(choose_attention(with(Attention::sdpa), args).variant->name, dot.name);
 }
 
 TEST(AttentionChoice, BeyondTheLargestHeadDim) {
@@ -83,6 +97,12 @@ TEST(AttentionChoice, EagerSaysWhatItNeeds) {
   });
   EXPECT_TRUE(message.starts_with("eager attention of 1000000 queries over 1000000 keys needs "))
       << message;
+  args = shape(1000000);
+  args.kv.length = 1000000;
+  EXPECT_TRUE(test::message_of<InputError>([&] {
+                require_attention_memory(with(Attention::eager), args);
+              }).starts_with("eager attention of 1000000 queries over 1000000 keys needs "));
+  EXPECT_NO_THROW(require_attention_memory(with(Attention::flash), args));
 }
 
 }  // namespace
