@@ -26,6 +26,7 @@ std::span<const KernelVariant<LinearArgs>> panel_variants_for(WeightFormat forma
     case WeightFormat::fp32:
     case WeightFormat::fp16:
     case WeightFormat::bf16:
+    case WeightFormat::fp8:
       return kernels::gemm_dense_panels_variants();
     case WeightFormat::int8:
     case WeightFormat::int8_dynamic:
@@ -36,10 +37,11 @@ std::span<const KernelVariant<LinearArgs>> panel_variants_for(WeightFormat forma
     case WeightFormat::fp4:
     case WeightFormat::fp4_dq:
     case WeightFormat::log4:
+    case WeightFormat::int4:
+    case WeightFormat::gptq:
       return kernels::gemm_table4_panels_variants();
-    default:
-      PLIMSOLL_CHECK(false, "no panels of {}", quant::format_name(format));
   }
+  PLIMSOLL_CHECK(false, "unknown format");
 }
 
 std::span<const KernelVariant<LinearArgs>> variants_for(const quant::Matrix& matrix) {
@@ -111,7 +113,8 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
 
 std::string_view unit_of(Compute compute, WeightFormat weights) {
   if (compute == Compute::exact || weights == WeightFormat::fp32) return "fp32";
-  if (!quant::is_dense(weights)) return "int8";
+  // E4M3 values are bf16 values: that is what they are multiplied as.
+  if (!quant::is_dense(weights) && weights != WeightFormat::fp8) return "int8";
   return current_isa() >= Isa::avx512_bf16 ? "bf16" : "fp32";
 }
 

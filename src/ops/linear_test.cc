@@ -18,6 +18,7 @@ TEST(UnitOf, FollowsTheArithmetic) {
   limit_isa(detected_isa());
   EXPECT_EQ(unit_of(Compute::fast, WeightFormat::bf16),
             detected_isa() == Isa::avx512_bf16 ? "bf16" : "fp32");
+  EXPECT_EQ(unit_of(Compute::fast, WeightFormat::fp8), unit_of(Compute::fast, WeightFormat::bf16));
 }
 
 }  // namespace

@@ -17,12 +17,14 @@ void multiply(const LinearArgs& args, const DenseTiles& kernels, std::int64_t wo
               const RowTiles::Prepare& prepare) {
   const quant::Matrix& w = *args.weight;
   const std::int64_t steps = panel_steps(w);
-  const std::int64_t panel_bytes = steps * kPanelOutputs * 4;
+  const std::int64_t bytes = panel_bytes(w);
+  const float* scales = w.scales.defined() ? w.scales.data<float>() : nullptr;
   const RowTiles x(args.rows, words, {kernels.sizes, static_cast<std::size_t>(kernels.count)},
                    prepare);
-  for_each_tile(x, panel_count(w.rows), panel_bytes, [&](std::int64_t panel, const RowTile& tile) {
+  for_each_tile(x, panel_count(w.rows), bytes, [&](std::int64_t panel, const RowTile& tile) {
     const std::int64_t output = panel * kPanelOutputs;
-    kernels.tiles[tile.kernel]({w.codes.raw() + panel * panel_bytes, tile.words, steps,
+    kernels.tiles[tile.kernel]({w.codes.raw() + panel * bytes, tile.words, steps,
+                                scales == nullptr ? nullptr : scales + output,
                                 args.y + tile.first * w.rows + output, w.rows, tile.rows,
                                 std::min(kPanelOutputs, w.rows - output)});
   });
@@ -32,7 +34,8 @@ void run_exact(const DensePanelKernels& kernels, const LinearArgs& args) {
   const quant::Matrix& w = *args.weight;
   const DenseTiles& tiles = w.format == WeightFormat::fp32   ? kernels.f32
                             : w.format == WeightFormat::fp16 ? kernels.f16
-                                                             : kernels.bf16;
+                            : w.format == WeightFormat::bf16 ? kernels.bf16
+                                                             : kernels.f8;
   const std::int64_t words = panel_steps(w) * columns_a_step(w.format);
   multiply(args, tiles, words, [&](std::int64_t row, std::uint32_t* out) {
     std::memcpy(out, args.x + row * w.columns, static_cast<std::size_t>(w.columns) * 4);
@@ -43,7 +46,9 @@ void run_exact(const DensePanelKernels& kernels, const LinearArgs& args) {
 void run_bf16(const LinearArgs& args) {
   const quant::Matrix& w = *args.weight;
   const std::int64_t words = panel_steps(w);
-  multiply(args, kBf16PanelsAvx512Bf16, words, [&](std::int64_t row, std::uint32_t* out) {
+  const DenseTiles& tiles =
+      w.format == WeightFormat::bf16 ? kBf16PanelsAvx512Bf16.bf16 : kBf16PanelsAvx512Bf16.f8;
+  multiply(args, tiles, words, [&](std::int64_t row, std::uint32_t* out) {
     out[words - 1] = 0;  // an odd column leaves half a word
     round_to_bf16_avx512(args.x + row * w.columns, w.columns,
                          reinterpret_cast<std::uint16_t*>(out));
@@ -52,8 +57,9 @@ void run_bf16(const LinearArgs& args) {
 
 Support takes_fast_bf16(const LinearArgs& args) {
   if (args.compute != Compute::fast) return Support::no("rounds activations: --compute fast only");
-  if (args.weight->format != WeightFormat::bf16) return Support::no("bf16 weights only");
-  return Support::yes();
+  const WeightFormat format = args.weight->format;
+  if (format == WeightFormat::bf16 || format == WeightFormat::fp8) return Support::yes();
+  return Support::no("bf16 and fp8 weights only");
 }
 
 const std::array<KernelVariant<LinearArgs>, 3> kVariants{{

@@ -117,15 +117,15 @@ void add_outliers(const quant::Matrix& w, const std::uint8_t* panel, const float
 void run(const Int8PanelKernels& kernels, const LinearArgs& args) {
   const quant::Matrix& w = *args.weight;
   const std::int64_t steps = panel_steps(w);
-  const std::int64_t panel_bytes = steps * kPanelOutputs * 4;
+  const std::int64_t bytes = panel_bytes(w);
   const bool is_static = w.format == WeightFormat::int8_static;
   QuantizedRows rows(kernels, args);
   const RowTiles x(args.rows, steps * kernels.words,
                    {kernels.sizes, static_cast<std::size_t>(kernels.count)},
                    [&](std::int64_t r, std::uint32_t* words) { rows.quantize(r, words); });
-  for_each_tile(x, panel_count(w.rows), panel_bytes, [&](std::int64_t panel, const RowTile& tile) {
+  for_each_tile(x, panel_count(w.rows), bytes, [&](std::int64_t panel, const RowTile& tile) {
     const std::int64_t first = panel * kPanelOutputs;
-    const std::uint8_t* codes = w.codes.data<std::uint8_t>() + panel * panel_bytes;
+    const std::uint8_t* codes = w.codes.data<std::uint8_t>() + panel * bytes;
     const float* scales = w.scales.data<float>() + first;
     float* y = args.y + tile.first * w.rows + first;
     const std::int64_t outputs = std::min(kPanelOutputs, w.rows - first);

@@ -12,25 +12,27 @@ namespace plimsoll::kernels {
 
 namespace {
 
-constexpr std::int64_t kBlock = 64;
+constexpr std::int64_t kBlock = kPanelBlock;
 // Of a pair of blocks: 32 outputs in each.
 constexpr int kLanes = 64;
 
-// The table in eight bits: level ~ codes / 127 * largest.
+// The table in eight bits: level ~ codes * unit. Whole numbers (int4's 0 to 15) are exact.
 struct Levels {
   std::array<std::int8_t, 16> codes{};
-  float largest = 0;
+  float unit = 1;
 
   explicit Levels(const quant::Matrix& w) {
     const auto table = w.table.span<float>();
+    float largest = 0;
     for (const float level : table) largest = std::max(largest, std::fabs(level));
-    for (std::size_t i = 0; largest > 0 && i < codes.size(); ++i) {
-      codes[i] = static_cast<std::int8_t>(std::lround(table[i] / largest * 127));
+    if (!w.zeros.defined()) unit = largest > 0 ? largest / 127 : 1;
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      codes[i] = static_cast<std::int8_t>(std::lround(table[i] / unit));
     }
   }
 };
 
-// fp32 scales [blocks][32] of a panel. Double quantisation is undone into a buffer of the thread's.
+// fp32 scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's.
 class PanelScales {
  public:
   PanelScales(const quant::Matrix& w, const Table4PanelKernels& kernels)
@@ -49,10 +51,24 @@ class PanelScales {
     std::vector<int> first;  // of the list of lanes that change with each pair
   };
 
-  const float* of(std::int64_t panel, Buffer& buffer) const {
-    if (w_.scales.dtype() != DType::u8) {
-      return w_.scales.data<float>() + panel * blocks_ * kPanelOutputs;
-    }
+  Table4Scales of(std::int64_t panel, Buffer& buffer) const {
+    if (w_.zeros.defined()) return grouped(panel, buffer);
+    if (w_.scales.dtype() == DType::u8) return {nested(panel, buffer), nullptr, 1};
+    return {w_.scales.data<float>() + panel * blocks_ * kPanelOutputs, nullptr, 1};
+  }
+
+ private:
+  // int4, gptq.
+  Table4Scales grouped(std::int64_t panel, Buffer& buffer) const {
+    const std::int64_t count = w_.scales.dim(1) * kPanelOutputs;
+    buffer.values.resize(static_cast<std::size_t>(count));
+    kernels_.widen(reinterpret_cast<const std::uint16_t*>(w_.scales.raw()) + panel * count, count,
+                   buffer.values.data());
+    return {buffer.values.data(), w_.zeros.data<std::uint8_t>() + panel * count, w_.block / kBlock};
+  }
+
+  // Double quantisation.
+  const float* nested(std::int64_t panel, Buffer& buffer) const {
     const std::int64_t pairs = (blocks_ + 1) / 2;
     buffer.values.resize(static_cast<std::size_t>(pairs * kLanes));
     buffer.first.assign(static_cast<std::size_t>(pairs), -1);
@@ -60,7 +76,7 @@ class PanelScales {
     const auto absmax = w_.nested_scales.span<float>();
     // A lane is an output of the panel in the first or the second block of a pair. Its nested scale
     // changes every nested_block blocks, at a pair of its own.
-    std::array<float, kLanes> nested{};
+    std::array<float, kLanes> outer{};
     std::array<std::size_t, kLanes> group{};
     std::array<int, kLanes> next{};
     const auto change_at = [&](std::int64_t pair, int lane) {
@@ -75,14 +91,14 @@ class PanelScales {
       const std::int64_t output = panel * kPanelOutputs + lane % kPanelOutputs;
       const std::int64_t block = std::min(output * blocks_ + lane / kPanelOutputs, last);
       group[i] = static_cast<std::size_t>(block / w_.nested_block);
-      nested[i] = absmax[group[i]];
+      outer[i] = absmax[group[i]];
       change_at((w_.nested_block - block % w_.nested_block + 1) / 2, lane);
     }
     for (std::int64_t begin = 0; begin < pairs;) {
       std::int64_t end = begin + 1;
       while (end < pairs && buffer.first[static_cast<std::size_t>(end)] < 0) ++end;
       kernels_.expand_scales(codes + begin * kLanes, end - begin, planes_.data(),
-                             w_.nested_table.data<float>(), nested.data(), w_.nested_offset,
+                             w_.nested_table.data<float>(), outer.data(), w_.nested_offset,
                              buffer.values.data() + begin * kLanes);
       begin = end;
       if (begin == pairs) break;
@@ -91,7 +107,7 @@ class PanelScales {
         const int following = next[i];
         // Beyond the matrix's last block, in padding, there is no further scale.
         if (group[i] + 1 < absmax.size()) ++group[i];
-        nested[i] = absmax[group[i]];
+        outer[i] = absmax[group[i]];
         change_at(begin + w_.nested_block / 2, lane);
         lane = following;
       }
@@ -99,16 +115,11 @@ class PanelScales {
     return buffer.values.data();
   }
 
- private:
   const quant::Matrix& w_;
   const Table4PanelKernels& kernels_;
   std::int64_t blocks_;
   std::array<std::uint8_t, 1024> planes_{};
 };
-
-std::int64_t panel_bytes(const quant::Matrix& w) {
-  return w.columns / 2 * kPanelOutputs;
-}
 
 // body(panel, scales): the scales of a panel are expanded once for all of its tiles.
 template <class Body>
@@ -139,9 +150,9 @@ void run_fast(const Table4PanelKernels& kernels, const LinearArgs& args) {
         float* scales = x_scales.data() + row * blocks;
         kernels.quantize(args.x + row * w.columns, blocks, reinterpret_cast<std::int8_t*>(words),
                          scales, x_sums.data() + row * blocks);
-        for (std::int64_t b = 0; b < blocks; ++b) scales[b] *= levels.largest / 127;
+        for (std::int64_t b = 0; b < blocks; ++b) scales[b] *= levels.unit;
       });
-  for_each(args, kernels, x, [&](std::int64_t panel, const float* scales) {
+  for_each(args, kernels, x, [&](std::int64_t panel, const Table4Scales& scales) {
     const std::int64_t output = panel * kPanelOutputs;
     for (const RowTile& tile : x.tiles()) {
       kernels.tiles[tile.kernel](
@@ -160,14 +171,14 @@ void run_exact(const Table4PanelKernels& kernels, const DenseTiles& dense, const
                      std::memcpy(words, args.x + row * w.columns,
                                  static_cast<std::size_t>(w.columns) * 4);
                    });
-  for_each(args, kernels, x, [&](std::int64_t panel, const float* scales) {
+  for_each(args, kernels, x, [&](std::int64_t panel, const Table4Scales& scales) {
     thread_local std::vector<float> decoded;
     decoded.resize(static_cast<std::size_t>(w.columns * kPanelOutputs));
     kernels.decode(w.codes.data<std::uint8_t>() + panel * panel_bytes(w), w.columns / kBlock,
                    w.table.data<float>(), scales, decoded.data());
     const std::int64_t output = panel * kPanelOutputs;
     for (const RowTile& tile : x.tiles()) {
-      dense.tiles[tile.kernel]({decoded.data(), tile.words, w.columns,
+      dense.tiles[tile.kernel]({decoded.data(), tile.words, w.columns, nullptr,
                                 args.y + tile.first * w.rows + output, w.rows, tile.rows,
                                 std::min(kPanelOutputs, w.rows - output)});
     }

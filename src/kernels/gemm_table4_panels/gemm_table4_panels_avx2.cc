@@ -18,7 +18,12 @@ __m256i dot(__m256i levels, __m256i x) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-void multiply(const Table4TileArgs& a) {
+__m256i zero_points(const std::uint8_t* zeros) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros)));
+}
+
+template <bool kZeros>
+void multiply_row(const Table4TileArgs& a) {
   const __m256i table =
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a.levels)));
   const __m256i nibble = _mm256_set1_epi8(0xf);
@@ -27,10 +32,19 @@ void multiply(const Table4TileArgs& a) {
   for (auto& part : total) part = _mm256_setzero_ps();
   const std::uint8_t* codes = a.codes;
   const std::uint32_t* x = a.x;
+  const float* scales = a.scales.scales;
+  const std::uint8_t* zeros = a.scales.zeros;
+  std::int64_t left = a.scales.blocks;
   for (std::int64_t b = 0; b < a.blocks; ++b) {
     __m256i sum[4];
 #pragma GCC unroll 4
-    for (auto& part : sum) part = _mm256_setzero_si256();
+    for (int n = 0; n < 4; ++n) {
+      sum[n] = _mm256_setzero_si256();
+      if constexpr (kZeros) {
+        sum[n] = _mm256_mullo_epi32(_mm256_set1_epi32(-a.x_sums[b]),
+                                    zero_points(zeros + 8 * static_cast<std::int64_t>(n)));
+      }
+    }
     for (int step = 0; step < 8; ++step, codes += 128, x += 2) {
       const __m256i x_low = _mm256_set1_epi32(static_cast<int>(x[0]));
       const __m256i x_high = _mm256_set1_epi32(static_cast<int>(x[1]));
@@ -46,14 +60,24 @@ void multiply(const Table4TileArgs& a) {
     const __m256 xs = _mm256_set1_ps(a.x_scales[b]);
 #pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
-      total[n] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[n]), xs),
-                                 _mm256_loadu_ps(a.scales + 32 * b + 8 * n), total[n]);
+      total[n] =
+          _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[n]), xs),
+                          _mm256_loadu_ps(scales + 8 * static_cast<std::int64_t>(n)), total[n]);
+    }
+    if (--left == 0) {
+      left = a.scales.blocks;
+      scales += 32;
+      if constexpr (kZeros) zeros += 32;
     }
   }
   alignas(32) float row[32];
 #pragma GCC unroll 4
   for (int n = 0; n < 4; ++n) _mm256_store_ps(row + 8 * static_cast<std::int64_t>(n), total[n]);
   for (std::int64_t n = 0; n < a.outputs; ++n) a.y[n] = row[n];
+}
+
+void multiply(const Table4TileArgs& a) {
+  (a.scales.zeros != nullptr ? multiply_row<true> : multiply_row<false>)(a);
 }
 
 void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
@@ -99,13 +123,15 @@ void expand_scales(const std::uint8_t* codes, std::int64_t pairs, const std::uin
   }
 }
 
-void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table, const float* scales,
-            float* out) {
+void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table,
+            const Table4Scales& a, float* out) {
   const __m256 low = _mm256_loadu_ps(table);
   const __m256 high = _mm256_loadu_ps(table + 8);
   // Column c of a word is in nibble 2 (c mod 4) + c / 4.
   constexpr int kShift[] = {0, 8, 16, 24, 4, 12, 20, 28};
   for (std::int64_t b = 0; b < blocks; ++b) {
+    const float* scales = a.scales + b / a.blocks * 32;
+    const std::uint8_t* zeros = a.zeros == nullptr ? nullptr : a.zeros + b / a.blocks * 32;
     for (int step = 0; step < 8; ++step, codes += 128) {
       for (int c = 0; c < 8; ++c, out += 32) {
         for (int n = 0; n < 32; n += 8) {
@@ -113,12 +139,22 @@ void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table, 
           const __m256i index = _mm256_srl_epi32(words, _mm_cvtsi32_si128(kShift[c]));
           // vpermps reads three bits of each lane; the fourth, as the sign, chooses the half.
           const __m256 fourth = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
-          const __m256 w = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
-                                            _mm256_permutevar8x32_ps(high, index), fourth);
-          _mm256_storeu_ps(out + n, _mm256_mul_ps(w, _mm256_loadu_ps(scales + 32 * b + n)));
+          __m256 w = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                                      _mm256_permutevar8x32_ps(high, index), fourth);
+          if (zeros != nullptr) {
+            w = _mm256_sub_ps(w, _mm256_cvtepi32_ps(zero_points(zeros + n)));
+          }
+          _mm256_storeu_ps(out + n, _mm256_mul_ps(w, _mm256_loadu_ps(scales + n)));
         }
       }
     }
+  }
+}
+
+void widen(const std::uint16_t* in, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; i += 8) {
+    _mm256_storeu_ps(out + i,
+                     _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
   }
 }
 
@@ -127,6 +163,7 @@ constexpr Table4Tile kTiles[] = {multiply};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx2{kSizes, kTiles, 1, quantize, expand_scales, decode};
+const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,    quantize,
+                                           expand_scales, decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -14,8 +14,12 @@ __m512i level_table(const std::int8_t* levels) {
   return _mm512_broadcast_i32x4(_mm_xor_si128(signed_levels, _mm_set1_epi8(-128)));
 }
 
+__m512i zero_points(const std::uint8_t* zeros) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros)));
+}
+
 // Six rows and two registers of outputs: 12 integer sums and 12 totals.
-template <int R>
+template <int R, bool kZeros>
 void multiply(const Table4TileArgs& a) {
   const __m512i table = level_table(a.levels);
   __m512 total[R][2];
@@ -23,11 +27,23 @@ void multiply(const Table4TileArgs& a) {
   for (int r = 0; r < R; ++r) total[r][0] = total[r][1] = _mm512_setzero_ps();
   const std::uint8_t* codes = a.codes;
   const auto* x = reinterpret_cast<const std::int32_t*>(a.x);
+  const float* scales = a.scales.scales;
+  const std::uint8_t* zeros = a.scales.zeros;
+  std::int64_t left = a.scales.blocks;
   for (std::int64_t b = 0; b < a.blocks; ++b) {
+    // What comes off a level: the 128, and the zero point.
+    __m512i offset0 = _mm512_set1_epi32(128);
+    __m512i offset1 = offset0;
+    if constexpr (kZeros) {
+      offset0 = _mm512_add_epi32(offset0, zero_points(zeros));
+      offset1 = _mm512_add_epi32(offset1, zero_points(zeros + 16));
+    }
     __m512i sum[R][2];
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
-      sum[r][0] = sum[r][1] = _mm512_set1_epi32(-128 * a.x_sums[r * a.blocks + b]);
+      const __m512i less = _mm512_set1_epi32(-a.x_sums[r * a.blocks + b]);
+      sum[r][0] = _mm512_mullo_epi32(less, offset0);
+      sum[r][1] = _mm512_mullo_epi32(less, offset1);
     }
     for (int step = 0; step < 8; ++step, codes += 128, x += 2 * R) {
       const __m512i c0 = _mm512_loadu_si512(codes);
@@ -49,8 +65,13 @@ void multiply(const Table4TileArgs& a) {
         sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], high1, xs);
       }
     }
-    const __m512 s0 = _mm512_loadu_ps(a.scales + 32 * b);
-    const __m512 s1 = _mm512_loadu_ps(a.scales + 32 * b + 16);
+    const __m512 s0 = _mm512_loadu_ps(scales);
+    const __m512 s1 = _mm512_loadu_ps(scales + 16);
+    if (--left == 0) {
+      left = a.scales.blocks;
+      scales += 32;
+      if constexpr (kZeros) zeros += 32;
+    }
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
       const __m512 xs = _mm512_set1_ps(a.x_scales[r * a.blocks + b]);
@@ -132,21 +153,33 @@ void expand_scales(const std::uint8_t* codes, std::int64_t pairs, const std::uin
   }
 }
 
-void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table, const float* scales,
-            float* out) {
+template <bool kZeros>
+void decode_panel(const std::uint8_t* codes, std::int64_t blocks, const float* table,
+                  const Table4Scales& a, float* out) {
   const __m512 levels = _mm512_loadu_ps(table);
   // Column c of a word is in nibble 2 (c mod 4) + c / 4; vpermps reads four bits of each lane.
   constexpr unsigned kShift[] = {0, 8, 16, 24, 4, 12, 20, 28};
   for (std::int64_t b = 0; b < blocks; ++b) {
-    const __m512 s0 = _mm512_loadu_ps(scales + 32 * b);
-    const __m512 s1 = _mm512_loadu_ps(scales + 32 * b + 16);
+    const std::int64_t group = b / a.blocks;
+    const __m512 s0 = _mm512_loadu_ps(a.scales + 32 * group);
+    const __m512 s1 = _mm512_loadu_ps(a.scales + 32 * group + 16);
+    __m512 z0 = _mm512_setzero_ps();
+    __m512 z1 = z0;
+    if constexpr (kZeros) {
+      z0 = _mm512_cvtepi32_ps(zero_points(a.zeros + 32 * group));
+      z1 = _mm512_cvtepi32_ps(zero_points(a.zeros + 32 * group + 16));
+    }
     for (int step = 0; step < 8; ++step, codes += 128) {
       const __m512i c0 = _mm512_loadu_si512(codes);
       const __m512i c1 = _mm512_loadu_si512(codes + 64);
 #pragma GCC unroll 8
       for (int c = 0; c < 8; ++c, out += 32) {
-        const __m512 w0 = _mm512_permutexvar_ps(_mm512_srli_epi32(c0, kShift[c]), levels);
-        const __m512 w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(c1, kShift[c]), levels);
+        __m512 w0 = _mm512_permutexvar_ps(_mm512_srli_epi32(c0, kShift[c]), levels);
+        __m512 w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(c1, kShift[c]), levels);
+        if constexpr (kZeros) {
+          w0 = _mm512_sub_ps(w0, z0);
+          w1 = _mm512_sub_ps(w1, z1);
+        }
         _mm512_storeu_ps(out, _mm512_mul_ps(w0, s0));
         _mm512_storeu_ps(out + 16, _mm512_mul_ps(w1, s1));
       }
@@ -154,11 +187,30 @@ void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table, 
   }
 }
 
+void decode(const std::uint8_t* codes, std::int64_t blocks, const float* table,
+            const Table4Scales& scales, float* out) {
+  (scales.zeros != nullptr ? decode_panel<true> : decode_panel<false>)(codes, blocks, table, scales,
+                                                                       out);
+}
+
+void widen(const std::uint16_t* in, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; i += 16) {
+    _mm512_storeu_ps(out + i,
+                     _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i))));
+  }
+}
+
+template <int R>
+void multiply(const Table4TileArgs& a) {
+  (a.scales.zeros != nullptr ? multiply<R, true> : multiply<R, false>)(a);
+}
+
 constexpr int kSizes[] = {1, 2, 3, 4, 6};
 constexpr Table4Tile kTiles[] = {multiply<1>, multiply<2>, multiply<3>, multiply<4>, multiply<6>};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx512{kSizes, kTiles, 5, quantize, expand_scales, decode};
+const Table4PanelKernels kTable4PanelsAvx512{kSizes,        kTiles, 5,    quantize,
+                                             expand_scales, decode, widen};
 
 }  // namespace plimsoll::kernels

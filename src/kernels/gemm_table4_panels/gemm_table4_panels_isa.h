@@ -5,14 +5,23 @@
 
 namespace plimsoll::kernels {
 
+/// Scales of a panel, one for `blocks` blocks of 64 columns after each other, and the zero points
+/// that come off the levels.
+struct Table4Scales {
+  const float* scales;        // [groups][32]
+  const std::uint8_t* zeros;  // [groups][32], or null for none
+  std::int64_t blocks;        // in a group; the last may be short
+};
+
 /// One panel times one tile of rows:
 ///   y[r][n] = sum over blocks b of  x_scales[r][b] * scales[b][n] * (integer sum of the block)
+/// of x (level - zero).
 struct Table4TileArgs {
-  const std::uint8_t* codes;   // [blocks][8 steps][32][4]
-  const std::int8_t* levels;   // [16], +-127
-  const std::uint32_t* x;      // [blocks][16 words][rows of the tile]: four i8 codes a word
-  std::int64_t blocks;         // of 64 columns
-  const float* scales;         // [blocks][32]
+  const std::uint8_t* codes;  // [blocks][8 steps][32][4]
+  const std::int8_t* levels;  // [16], +-127; with zeros 0 to 15
+  const std::uint32_t* x;     // [blocks][16 words][rows of the tile]: four i8 codes a word
+  std::int64_t blocks;        // of 64 columns
+  Table4Scales scales;
   const float* x_scales;       // [rows][blocks]
   const std::int32_t* x_sums;  // [rows][blocks]: sum of the block's codes
   float* y;                    // the tile's first row, the panel's first output
@@ -35,9 +44,11 @@ struct Table4PanelKernels {
   /// panels.h says.
   void (*expand_scales)(const std::uint8_t* codes, std::int64_t pairs, const std::uint8_t* planes,
                         const float* map, const float* nested, float offset, float* out);
-  /// A whole panel in fp32: out[64 * blocks][32] = table[code] * scales.
+  /// A whole panel in fp32: out[64 * blocks][32] = (table[code] - zeros) * scales.
   void (*decode)(const std::uint8_t* codes, std::int64_t blocks, const float* table,
-                 const float* scales, float* out);
+                 const Table4Scales& scales, float* out);
+  /// out[count] = in[count], from binary16, count a multiple of 32.
+  void (*widen)(const std::uint16_t* in, std::int64_t count, float* out);
 };
 extern const Table4PanelKernels kTable4PanelsAvx2;
 extern const Table4PanelKernels kTable4PanelsAvx512;

@@ -21,17 +21,6 @@ namespace plimsoll::kernels::cases {
 /// One row of every tile's size, the largest tile with a rest, and several.
 inline constexpr std::int64_t kPanelRows[] = {1, 2, 3, 4, 5, 7, 12, 29};
 
-inline quant::Matrix dense_matrix(quant::WeightFormat format, std::int64_t rows,
-                                  std::int64_t columns) {
-  quant::Matrix w;
-  w.format = format;
-  w.rows = rows;
-  w.columns = columns;
-  const std::vector<float> values = random_values(rows * columns, 2);
-  w.codes = converted(Tensor::from<float>(values, {rows, columns}), quant::dense_dtype(format));
-  return w;
-}
-
 /// unit * sum |x w| of every output, w being the stored matrix.
 inline std::vector<float> product_bounds(const LinearArgs& args, double unit) {
   const quant::Matrix& w = *args.weight;

@@ -1,10 +1,14 @@
 #include "kernels/panels/panels.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <limits>
+#include <numeric>
 
 #include "core/huge_pages.h"
 #include "core/threads.h"
+#include "quant/int4.h"
 #include "quant/int8.h"
 
 namespace plimsoll::kernels {
@@ -13,7 +17,18 @@ namespace {
 
 using quant::WeightFormat;
 
-constexpr std::int64_t kTable4Block = 64;
+bool is_table4(WeightFormat format) {
+  switch (format) {
+    case WeightFormat::nf4:
+    case WeightFormat::nf4_dq:
+    case WeightFormat::fp4:
+    case WeightFormat::fp4_dq:
+    case WeightFormat::log4:
+      return true;
+    default:
+      return false;
+  }
+}
 
 Shape panel_shape(const quant::Matrix& matrix) {
   Shape shape{panel_count(matrix.rows), panel_steps(matrix), kPanelOutputs};
@@ -22,50 +37,50 @@ Shape panel_shape(const quant::Matrix& matrix) {
   return shape;
 }
 
-// Word `step` of a row of `bytes` bytes, zero beyond its end.
-std::uint32_t word_at(const std::byte* row, std::size_t bytes, std::size_t step) {
-  std::uint32_t word = 0;
-  const std::size_t at = 4 * step;
-  std::memcpy(&word, row + at, at + 4 <= bytes ? 4 : bytes - at);
-  return word;
+// Four nibbles, one a byte.
+std::uint32_t spread(std::uint32_t nibbles) {
+  nibbles = (nibbles | nibbles << 8) & 0x00ff00ffu;
+  return (nibbles | nibbles << 4) & 0x0f0f0f0fu;
 }
 
-// Eight 4-bit codes, stored with the even columns in the high nibbles, as panels have them: first
-// the nibbles of each byte change places, then those of columns 0 to 3 go to the low ones.
+// Eight 4-bit codes, the first in the lowest nibble, as panels have them.
+std::uint32_t grouped_word(std::uint32_t word) {
+  return spread(word & 0xffffu) | spread(word >> 16) << 4;
+}
+
+// The same of codes with the even columns in the high nibbles.
 std::uint32_t table4_word(std::uint32_t word) {
-  word = (word >> 4 & 0x0f0f0f0fu) | (word & 0x0f0f0f0fu) << 4;
-  const std::uint32_t low = word & 0xffffu;  // columns 0 to 3
-  const std::uint32_t high = word >> 16;     // 4 to 7
-  const auto spread = [](std::uint32_t v) {  // four nibbles, one a byte
-    v = (v | v << 8) & 0x00ff00ffu;
-    return (v | v << 4) & 0x0f0f0f0fu;
-  };
-  return spread(low) | spread(high) << 4;
+  return grouped_word((word >> 4 & 0x0f0f0f0fu) | (word & 0x0f0f0f0fu) << 4);
 }
 
-// Words of all rows, in panels, each as `change` returns it.
-template <class Change>
-void transpose_words(const quant::Matrix& stored, std::size_t row_bytes, const Change& change,
-                     Tensor& codes) {
+// Units of all rows, in panels, each as `change` returns it. By way of a block of 64 units of every
+// output: its rows are read and changed as they lie, and it turns within the L1 cache.
+template <class Unit, class Change>
+void transpose_units(const quant::Matrix& stored, const Change& change, Tensor& codes) {
+  constexpr std::size_t kBlock = 64;
+  constexpr auto kOutputs = static_cast<std::size_t>(kPanelOutputs);
   const auto steps = static_cast<std::size_t>(panel_steps(stored));
-  auto* words = reinterpret_cast<std::uint32_t*>(codes.raw());
+  const auto row_bytes = static_cast<std::size_t>(
+      stored.columns * static_cast<std::int64_t>(sizeof(Unit)) / columns_a_step(stored.format));
   parallel_for(panel_count(stored.rows), 1, [&](std::int64_t begin, std::int64_t end) {
+    std::array<std::array<Unit, kBlock>, kOutputs> block{};
     for (std::int64_t panel = begin; panel < end; ++panel) {
-      std::uint32_t* out = words + static_cast<std::size_t>(panel * kPanelOutputs) * steps;
-      const std::int64_t first = panel * kPanelOutputs;
-      const std::int64_t outputs = std::min(kPanelOutputs, stored.rows - first);
-      if (outputs < kPanelOutputs) std::memset(out, 0, 4 * kPanelOutputs * steps);
-      // A few cache lines of each row at a time: every line is read once, and few are written.
-      constexpr std::size_t kBlock = 64;
+      Unit* out =
+          reinterpret_cast<Unit*>(codes.raw()) + static_cast<std::size_t>(panel) * kOutputs * steps;
+      const std::size_t first = static_cast<std::size_t>(panel) * kOutputs;
+      const std::size_t outputs = std::min(kOutputs, static_cast<std::size_t>(stored.rows) - first);
       for (std::size_t step = 0; step < steps; step += kBlock) {
-        const std::size_t stop = std::min(steps, step + kBlock);
-        for (std::int64_t n = 0; n < outputs; ++n) {
-          const std::byte* row =
-              stored.codes.raw() + static_cast<std::size_t>(first + n) * row_bytes;
-          for (std::size_t s = step; s < stop; ++s) {
-            out[s * kPanelOutputs + static_cast<std::size_t>(n)] =
-                change(word_at(row, row_bytes, s));
-          }
+        const std::size_t count = std::min(kBlock, steps - step);
+        const std::size_t at = step * sizeof(Unit);
+        const std::size_t bytes = std::min(count * sizeof(Unit), row_bytes - at);
+        for (std::size_t n = 0; n < kOutputs; ++n) {
+          if (n >= outputs || bytes < count * sizeof(Unit)) block[n].fill(0);
+          if (n >= outputs) continue;
+          std::memcpy(block[n].data(), stored.codes.raw() + (first + n) * row_bytes + at, bytes);
+          for (Unit& unit : block[n]) unit = change(unit);
+        }
+        for (std::size_t s = 0; s < count; ++s) {
+          for (std::size_t n = 0; n < kOutputs; ++n) *out++ = block[n][s];
         }
       }
     }
@@ -89,7 +104,7 @@ Tensor zero_sums(const quant::Matrix& stored) {
 // The scales of a 4-bit table format, panel by panel.
 template <class T>
 void panel_scales(const quant::Matrix& stored, const T* scales, T* out) {
-  const std::int64_t blocks = stored.columns / kTable4Block;
+  const std::int64_t blocks = stored.columns / kPanelBlock;
   const bool in_pairs = sizeof(T) == 1;
   const std::int64_t padded = in_pairs ? (blocks + 1) / 2 * 2 : blocks;
   parallel_for(panel_count(stored.rows), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -109,8 +124,64 @@ void panel_scales(const quant::Matrix& stored, const T* scales, T* out) {
   });
 }
 
+// int4, gptq: codes, scales and zeros lie with the outputs side by side already; a thread's panels
+// take their parts of each line in turn.
+void pack_grouped(const quant::Matrix& stored, quant::Matrix& packed) {
+  const std::int64_t rows = stored.rows;
+  const std::int64_t panels = panel_count(rows);
+  const std::int64_t steps = panel_steps(stored);
+  const std::int64_t groups = stored.scales.dim(0);
+  packed.scales = Tensor::zeros(DType::f16, {panels, groups, kPanelOutputs});
+  packed.zeros = Tensor::zeros(DType::u8, {panels, groups, kPanelOutputs});
+  packed.group_index = Tensor();
+  packed.table = Tensor::empty(DType::f32, {16});
+  std::iota(packed.table.data<float>(), packed.table.data<float>() + 16, 0.0f);
+  const auto* words = stored.codes.data<std::int32_t>();
+  const auto* scales = stored.scales.data<fp16>();
+  const auto* zeros = stored.zeros.data<std::int32_t>();
+  auto* out = reinterpret_cast<std::uint32_t*>(packed.codes.raw());
+  parallel_for(panels, 1, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t last = std::min(end * kPanelOutputs, rows);
+    std::memset(out + (end - 1) * steps * kPanelOutputs, 0,
+                static_cast<std::size_t>(4 * steps * kPanelOutputs));
+    // The place of output n in line `line` of panels with `lines` lines.
+    const auto place = [](std::int64_t n, std::int64_t line, std::int64_t lines) {
+      return (n / kPanelOutputs * lines + line) * kPanelOutputs + n % kPanelOutputs;
+    };
+    for (std::int64_t step = 0; step < steps; ++step) {
+      for (std::int64_t n = begin * kPanelOutputs; n < last; ++n) {
+        out[place(n, step, steps)] =
+            grouped_word(static_cast<std::uint32_t>(words[step * rows + n]));
+      }
+    }
+    for (std::int64_t group = 0; group < groups; ++group) {
+      for (std::int64_t n = begin * kPanelOutputs; n < last; ++n) {
+        const std::int64_t at = place(n, group, groups);
+        packed.scales.data<fp16>()[at] = scales[group * rows + n];
+        packed.zeros.data<std::uint8_t>()[at] =
+            static_cast<std::uint8_t>(quant::grouped_zero(zeros, rows, group, n));
+      }
+    }
+  });
+}
+
+// fp8: the scales, NaN for rows that hold one.
+Tensor fp8_scales(const quant::Matrix& stored) {
+  Tensor scales = stored.scales.clone();
+  const auto* codes = reinterpret_cast<const std::uint8_t*>(stored.codes.raw());
+  parallel_for(stored.rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::uint8_t* row = codes + n * stored.columns;
+      bool nan = false;
+      for (std::int64_t k = 0; k < stored.columns; ++k) nan |= (row[k] & 0x7fu) == 0x7fu;
+      if (nan) scales.data<float>()[n] = std::numeric_limits<float>::quiet_NaN();
+    }
+  });
+  return scales;
+}
+
 void pack_table4_scales(const quant::Matrix& stored, quant::Matrix& packed) {
-  const std::int64_t blocks = stored.columns / kTable4Block;
+  const std::int64_t blocks = stored.columns / kPanelBlock;
   const std::int64_t panels = panel_count(stored.rows);
   if (stored.scales.dtype() == DType::u8) {
     packed.scales = empty_on_huge_pages(DType::u8, {panels, (blocks + 1) / 2, 2 * kPanelOutputs});
@@ -126,9 +197,10 @@ void pack_table4_scales(const quant::Matrix& stored, quant::Matrix& packed) {
 std::int64_t columns_a_step(WeightFormat format) {
   switch (format) {
     case WeightFormat::fp32:
-      return 1;
     case WeightFormat::fp16:
+      return 1;
     case WeightFormat::bf16:
+    case WeightFormat::fp8:
       return 2;
     case WeightFormat::int8:
     case WeightFormat::int8_dynamic:
@@ -139,10 +211,16 @@ std::int64_t columns_a_step(WeightFormat format) {
     case WeightFormat::fp4:
     case WeightFormat::fp4_dq:
     case WeightFormat::log4:
+    case WeightFormat::int4:
+    case WeightFormat::gptq:
       return 8;
-    default:
-      return 0;
   }
+  PLIMSOLL_CHECK(false, "unknown format");
+}
+
+std::int64_t step_bytes(WeightFormat format) {
+  const bool half = format == WeightFormat::fp16 || format == WeightFormat::fp8;
+  return kPanelOutputs * (half ? 2 : 4);
 }
 
 std::int64_t panel_steps(const quant::Matrix& matrix) {
@@ -150,21 +228,31 @@ std::int64_t panel_steps(const quant::Matrix& matrix) {
   return (matrix.columns + columns - 1) / columns;
 }
 
+std::int64_t panel_bytes(const quant::Matrix& matrix) {
+  return panel_steps(matrix) * step_bytes(matrix.format);
+}
+
 Support can_pack(const quant::Matrix& matrix) {
   if (current_isa() < Isa::avx2) return Support::no("needs avx2");
-  if (columns_a_step(matrix.format) == 0) {
-    return Support::no(fmt::format("{} has no panels", quant::format_name(matrix.format)));
-  }
   constexpr std::int64_t kMostInt8Columns = 1 << 16;
   if (columns_a_step(matrix.format) == 4 && matrix.columns > kMostInt8Columns) {
     return Support::no(fmt::format("{} columns: more than {}", matrix.columns, kMostInt8Columns));
   }
-  if (columns_a_step(matrix.format) == 8) {
-    if (matrix.columns % kTable4Block != 0) {
-      return Support::no(fmt::format("{} columns: % 64 != 0", matrix.columns));
-    }
-    if (matrix.block != kTable4Block) {
-      return Support::no(fmt::format("block {}: not 64", matrix.block));
+  if (columns_a_step(matrix.format) < 8) return Support::yes();
+  if (matrix.columns % kPanelBlock != 0) {
+    return Support::no(fmt::format("{} columns: % 64 != 0", matrix.columns));
+  }
+  if (is_table4(matrix.format)) {
+    if (matrix.block == kPanelBlock) return Support::yes();
+    return Support::no(fmt::format("block {}: not 64", matrix.block));
+  }
+  if (matrix.block % kPanelBlock != 0) {
+    return Support::no(fmt::format("group {}: % 64 != 0", matrix.block));
+  }
+  const auto groups = matrix.group_index.span<std::int32_t>();
+  for (std::size_t c = 0; c < groups.size(); ++c) {
+    if (groups[c] != static_cast<std::int32_t>(c) / matrix.block) {
+      return Support::no("columns of a group that are not neighbours");
     }
   }
   return Support::yes();
@@ -172,20 +260,44 @@ Support can_pack(const quant::Matrix& matrix) {
 
 quant::Matrix to_panels(const quant::Matrix& stored) {
   PLIMSOLL_CHECK(stored.layout == quant::Layout::stored && can_pack(stored));
-  const std::int64_t columns = columns_a_step(stored.format);
   quant::Matrix packed = stored;
   packed.layout = quant::Layout::panels;
+  const bool values = quant::is_dense(stored.format);
   packed.codes =
-      empty_on_huge_pages(columns >= 4 ? DType::u8 : stored.codes.dtype(), panel_shape(stored));
-  const auto row_bytes = static_cast<std::size_t>(stored.columns * 4 / columns);
-  if (columns == 8) {
-    transpose_words(stored, row_bytes, table4_word, packed.codes);
-    pack_table4_scales(stored, packed);
-  } else {
-    // int8: flipping the sign bits adds 128.
-    const std::uint32_t flip = columns == 4 ? 0x80808080u : 0u;
-    transpose_words(
-        stored, row_bytes, [=](std::uint32_t word) { return word ^ flip; }, packed.codes);
+      empty_on_huge_pages(values ? stored.codes.dtype() : DType::u8, panel_shape(stored));
+  const auto unchanged = [](auto unit) { return unit; };
+  switch (stored.format) {
+    case WeightFormat::fp32:
+    case WeightFormat::bf16:
+      transpose_units<std::uint32_t>(stored, unchanged, packed.codes);
+      break;
+    case WeightFormat::fp16:
+      transpose_units<std::uint16_t>(stored, unchanged, packed.codes);
+      break;
+    case WeightFormat::fp8:
+      transpose_units<std::uint16_t>(stored, unchanged, packed.codes);
+      packed.scales = fp8_scales(stored);
+      break;
+    case WeightFormat::int8:
+    case WeightFormat::int8_dynamic:
+    case WeightFormat::int8_static:
+      // Flipping the sign bits adds 128.
+      transpose_units<std::uint32_t>(
+          stored, [](std::uint32_t word) { return word ^ 0x80808080u; }, packed.codes);
+      break;
+    case WeightFormat::nf4:
+    case WeightFormat::nf4_dq:
+    case WeightFormat::fp4:
+    case WeightFormat::fp4_dq:
+    case WeightFormat::log4:
+      transpose_units<std::uint32_t>(
+          stored, [](std::uint32_t word) { return table4_word(word); }, packed.codes);
+      pack_table4_scales(stored, packed);
+      break;
+    case WeightFormat::int4:
+    case WeightFormat::gptq:
+      pack_grouped(stored, packed);
+      break;
   }
   if (stored.format == WeightFormat::int8_static) {
     packed.zeros = zero_sums(stored);

@@ -1,5 +1,4 @@
-// Random quantised matrices and the one test body of the quantised linear kernels. For tests and
-// benchmarks only.
+// Random matrices for the linear kernels. For tests and benchmarks only.
 #pragma once
 
 #include <cmath>
@@ -114,6 +113,18 @@ inline quant::Matrix random_matrix(quant::WeightFormat format, std::int64_t rows
       w.scales = random_scales(rows, rng);
       w.block = 0;
   }
+  return w;
+}
+
+/// fp32, fp16 or bf16: normally distributed values.
+inline quant::Matrix dense_matrix(quant::WeightFormat format, std::int64_t rows,
+                                  std::int64_t columns) {
+  quant::Matrix w;
+  w.format = format;
+  w.rows = rows;
+  w.columns = columns;
+  const std::vector<float> values = random_values(rows * columns, 2);
+  w.codes = converted(Tensor::from<float>(values, {rows, columns}), quant::dense_dtype(format));
   return w;
 }
 
