@@ -84,7 +84,14 @@ void run(const BenchFlags& flags) {
     std::cout << study::bench_row(flags.format, row, first) << std::flush;
     first = false;
   };
-  study::run_bench(options, print);
+  try {
+    study::run_bench(options, print);
+  } catch (const Interrupted&) {
+    // What was measured stays readable: an array is closed.
+    if (first) std::cout << study::bench_header(flags.format);
+    std::cout << study::bench_footer(flags.format) << std::flush;
+    throw;
+  }
   std::cout << study::bench_footer(flags.format);
 }
 

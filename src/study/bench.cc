@@ -13,6 +13,7 @@
 #include "eval/memory_account.h"
 #include "eval/statistics.h"
 #include "model/inventory.h"
+#include "model/prefill.h"
 #include "study/facts.h"
 #include "study/load_weights.h"
 
@@ -126,6 +127,7 @@ class Bench {
     row.numerics = options_.context.numerics;
     row.threads = threads();
     row.workload = workload;
+    row.chunk = prefill_chunk(config_, entry.context);
     row.interleaved = together_;
     return entry;
   }

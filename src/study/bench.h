@@ -43,6 +43,7 @@ struct BenchRow {
   ops::Numerics numerics = ops::Numerics::fast;
   int threads = 0;
   Workload workload;
+  std::int64_t chunk = 0;            // tokens of a sequence that are read in one pass
   std::string test_time;             // ISO 8601, UTC, of the first repeat
   std::vector<double> seconds;       // one a repeat
   bool interleaved = true;           // the variants took turns

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import signal
 import sqlite3
 import statistics
+import subprocess
 
 import command_test
 from command_test import GOLDEN, MODELS, CommandTest
@@ -21,7 +23,7 @@ OUR_FIELDS = {
     "achieved_gbps": float, "achieved_gops": float, "ceiling_gbps": float, "ceiling_gops": float,
     "ceiling_unit": str, "share_of_ceiling": float, "bound": str, "peak_memory_bytes": int,
     "kernels": list, "interleaved": bool, "median_ns": int, "median_ts": float, "spread": float, "isa": str,
-    "test": str}
+    "test": str, "n_sequences": int}
 
 
 class Bench(CommandTest):
@@ -39,7 +41,7 @@ class Bench(CommandTest):
             for field, kind in {**LLAMA_BENCH_FIELDS, **OUR_FIELDS}.items():
                 self.assertIsInstance(row[field], kind, field)
             self.assertRegex(row["test_time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
-            self.assertEqual((row["n_threads"], row["n_batch"], row["n_depth"]), (1, 1, 0))
+            self.assertEqual((row["n_threads"], row["n_sequences"], row["n_depth"]), (1, 1, 0))
             self.assertEqual((row["n_prompt"], row["n_gen"]), (8, 0) if row["test"] == "pp8" else (0, 2))
             self.assertTrue(row["interleaved"])
             self.assertEqual(row["ceiling_unit"] == "int8", row["weights"] == "int8")
@@ -50,6 +52,7 @@ class Bench(CommandTest):
         """The demo has a sliding window: each repeat goes back to the depth."""
         rows = json.loads(self.succeed("bench", MODELS / "demo", "-p", 40, "-n", 2, "--depth", 300, "-r", 2, "-t", 1,
                                        "--kv", "fp32,int8", "--prefill-chunk", 16, "-o", "json").stdout)
+        self.assertEqual({row["n_batch"] for row in rows}, {16})
         self.assertEqual([(row["n_prompt"], row["kv"], row["type_k"]) for row in rows],
                          [(prompt, kv, kv) for prompt in (40, 0) for kv in ("fp32", "int8")])
         full, small = (row for row in rows if row["n_gen"])
@@ -76,7 +79,7 @@ class Bench(CommandTest):
     def test_bytes_are_those_of_the_weights(self):
         rows = self.rows("--batch", "1,4")
         one, four = (row for row in rows if row["n_gen"])
-        self.assertEqual((one["n_batch"], four["n_batch"]), (1, 4))
+        self.assertEqual((one["n_sequences"], four["n_sequences"]), (1, 4))
         # A step reads every weight but the embedding's other rows, whatever the batch.
         self.assertLess(one["bytes_per_token"], 1.3 * one["model_size"])
         self.assertGreater(one["bytes_per_token"], 0.5 * one["model_size"])
@@ -104,6 +107,18 @@ class Bench(CommandTest):
         self.assertEqual(len(said), 4)
         self.assertEqual({line.count("|") for line in said}, {13})
         self.assertRegex(said[3], r"\| +tg2 \| +[\d.]+ ± [\d.]+ \|")
+
+    def test_stopped_it_leaves_valid_json(self):
+        """Ctrl-C once it has begun to say something; hundreds of workloads are still to come."""
+        for stream in ("stdout", "stderr"):
+            with subprocess.Popen([command_test.options.program, "bench", str(DRAFT), "-t", "1", "-r", "1", "-p", "1-900",
+                                   "-n", "0", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                begun = getattr(process, stream).read(1)
+                process.send_signal(signal.SIGINT)
+                rest, _ = process.communicate(timeout=command_test.TIMEOUT_SECONDS)
+            self.assertEqual(process.returncode, 130)
+            rows = json.loads((begun if stream == "stdout" else b"") + rest)
+            self.assertLess(len(rows), 900)
 
     def test_bad_input_is_one_line(self):
         for arguments, mentions in (
