@@ -33,7 +33,8 @@ class SlowPaths : public testing::Test {
 };
 
 TEST_F(SlowPaths, TunedFormatsHaveNone) {
-  for (const auto format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::nf4_dq}) {
+  for (const auto format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::nf4_dq,
+                            WeightFormat::fp8, WeightFormat::int4}) {
     const auto model = demo(format);
     EXPECT_EQ(slow_paths(*model, context(ops::Compute::fast)), std::vector<std::string>{})
         << quant::format_name(format);
@@ -54,7 +55,7 @@ TEST_F(SlowPaths, AFormatWithoutAKernelForTheUnit) {
   const auto model = demo(WeightFormat::fp16);
   const auto lines = slow_paths(*model, context(ops::Compute::fast));
   ASSERT_EQ(lines.size(), 1u);
-  EXPECT_NE(lines[0].find("bf16 weights only"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("bf16 and fp8 weights only"), std::string::npos) << lines[0];
   EXPECT_NE(lines[0].find("linear layers (model.layers.0."), std::string::npos) << lines[0];
 }
 

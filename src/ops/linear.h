@@ -36,8 +36,8 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
 bool pack(quant::Matrix& matrix);
 
 /// The unit whose peak a product with such weights is judged by: fp32 for exact arithmetic and fp32
-/// weights, bf16 for other dense weights and fp8, int8 for other quantised ones; fp32 where the CPU,
-/// as limited by --isa, has no bf16 unit.
+/// weights, bf16 for other dense weights and fp8, int8 for other quantised ones; fp32 where the
+/// CPU, as limited by --isa, has no bf16 unit.
 std::string_view unit_of(Compute compute, quant::WeightFormat weights);
 
 /// A kernel that this CPU, as limited by --isa, could run, and why it refused.
