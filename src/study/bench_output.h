@@ -10,7 +10,7 @@
 
 namespace plimsoll::study {
 
-/// Every field: llama-bench's, then ours. n_batch is the number of sequences at once.
+/// Every field: llama-bench's, then ours. n_batch is the tokens read in one pass.
 nlohmann::ordered_json row_json(const BenchRow& row);
 
 /// "md", "csv", "json", "jsonl", "sql".
