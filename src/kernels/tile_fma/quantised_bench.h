@@ -102,7 +102,7 @@ inline void run(benchmark::State& state, const LinearBench& bench) {
   if (!verified(bench, args, stored)) return state.SkipWithError("differs from the oracle");
 
   std::size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     args.weight = &copies[next];
     bench.variant.run(args);
     next = (next + 1) % copies.size();
