@@ -44,7 +44,7 @@ class QuantizedRows {
     std::fill(codes + w_.columns, codes + padded, std::int8_t{0});
     if (kernels_.words == 1) return;
     auto* wide = reinterpret_cast<std::int16_t*>(words);  // from the end: both are in one place
-    for (std::int64_t i = padded - 1; i >= 0; --i) wide[i] = codes[i];
+    for (std::int64_t i = padded - 1; i >= 0; --i) wide[i] = static_cast<std::int16_t>(codes[i]);
   }
 
   const std::int32_t* offsets(std::int64_t row) const { return offsets_.data() + row; }
