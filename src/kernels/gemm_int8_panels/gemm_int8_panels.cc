@@ -1,5 +1,6 @@
 #include "kernels/gemm_int8_panels/gemm_int8_panels.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -43,8 +44,8 @@ class QuantizedRows {
     offsets_[static_cast<std::size_t>(r)] = 128 * sum;
     std::fill(codes + w_.columns, codes + padded, std::int8_t{0});
     if (kernels_.words == 1) return;
-    auto* wide = reinterpret_cast<std::int16_t*>(words);  // from the end: both are in one place
-    for (std::int64_t i = padded - 1; i >= 0; --i) wide[i] = static_cast<std::int16_t>(codes[i]);
+    // From the end: both are in one place.
+    std::copy_backward(codes, codes + padded, reinterpret_cast<std::int16_t*>(words) + padded);
   }
 
   const std::int32_t* offsets(std::int64_t row) const { return offsets_.data() + row; }
