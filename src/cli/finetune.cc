@@ -143,6 +143,21 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
                               {"eval_split", d.eval_split},
                               {"pack", d.pack},
                               {"threads", threads()}};
+  const WeightFlags& w = flags.weights;
+  json["quantisation"] = {{"outlier_threshold", w.outlier_threshold},
+                          {"outlier_scope", w.outlier_scope},
+                          {"group", w.group},
+                          {"symmetric", w.symmetric},
+                          {"act_order", w.act_order},
+                          {"damping", w.damping},
+                          {"source_dtype", w.source_dtype},
+                          {"skip", w.skip},
+                          {"include", w.include},
+                          {"calibration", w.calibration_file},
+                          {"windows", w.calibration_windows},
+                          {"tokens", w.calibration_tokens},
+                          {"seed", w.calibration_seed},
+                          {"observer", w.observer}};
   for (const std::string& file : flags.data)
     json["data"].push_back(sha256_hex(read_text_file(file)));
   if (o.beginning)

@@ -156,7 +156,16 @@ class Finetune(CommandTest):
                          json.loads(metrics.read_text().splitlines()[-1])["step"])
         arguments = self.arguments(output, *flags)
         self.assert_refused([*arguments, "--resume", "--lr", "0.5"], "lr: found 0.001, expected 0.5")
+        # What the weights are is a setting, too.
+        self.assert_refused([*arguments, "--resume", "--weights", "nf4"], "weights: found \"\", expected \"nf4\"")
         self.assert_refused(arguments, "output folder", "something there already")
+
+    def test_quantisation_is_a_setting(self):
+        arguments = self.arguments(self.folder / "run", "--weights", "int4", "--steps", 40, "--lr", "1e36", "--schedule",
+                                   "linear", "--checkpoint-every", 1)
+        self.assert_refused([*arguments, "--group", 32], "step 2", "the checkpoint of step 1 is kept")
+        self.assert_refused([*arguments, "--group", 64, "--resume"], "quantisation: found", "\"group\":32", "expected",
+                            "\"group\":64", "as this run was asked for")
 
     def test_goes_on_from_an_adapter(self):
         first, _, rows = self.finetune("first", "--steps", 6, "--rank", 4, "--alpha", 8, "--lr", "3e-3",
