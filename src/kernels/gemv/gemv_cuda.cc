@@ -1,0 +1,100 @@
+#include "kernels/gemv/gemv_cuda.h"
+
+#include <algorithm>
+
+#include "kernels/gemv/gemv_plan_cuda.h"
+#include "quant/int8.h"
+
+namespace plimsoll::kernels::gemv {
+
+namespace {
+
+cuda::Buffer uploaded(const Tensor& tensor, std::string_view what) {
+  if (!tensor.defined()) return {};
+  cuda::Buffer buffer(tensor.bytes(), what);
+  buffer.upload(tensor.raw(), tensor.bytes(), 0);
+  return buffer;
+}
+
+cuda::Buffer cloned(const cuda::Buffer& buffer, std::string_view what) {
+  cuda::Buffer copy(buffer.bytes(), what);
+  if (buffer.bytes() > 0) {
+    PLIMSOLL_CUDA_CHECK(
+        cudaMemcpy(copy.data(), buffer.data(), buffer.bytes(), cudaMemcpyDeviceToDevice));
+  }
+  return copy;
+}
+
+}  // namespace
+
+UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
+    : codes_(uploaded(packed.codes, what)),
+      scales_(uploaded(packed.scales, what)),
+      row_meta_(uploaded(packed.row_meta, what)),
+      nested_(uploaded(packed.nested_table, what)) {
+  view_.format = packed.format;
+  view_.order = packed.order;
+  view_.tiles = static_cast<int>(packed.tiles);
+  view_.chunks = static_cast<int>(packed.chunks);
+  view_.codes = codes_.data<unsigned char>();
+  view_.scales = scales_.data<unsigned char>();
+  view_.row_meta = row_meta_.data<float>();
+  std::copy_n(packed.low_levels, 2, view_.low_levels);
+  std::copy_n(packed.high_levels, 2, view_.high_levels);
+  view_.level_unit = packed.level_unit;
+  view_.nested_table = nested_.data<float>();
+  view_.outlier_threshold = packed.outlier_threshold;
+  view_.outliers_in_bf16 = packed.source_dtype == DType::bf16;
+}
+
+UploadedWeights UploadedWeights::clone(std::string_view what) const {
+  UploadedWeights copy;
+  copy.view_ = view_;
+  copy.codes_ = cloned(codes_, what);
+  copy.scales_ = cloned(scales_, what);
+  copy.row_meta_ = cloned(row_meta_, what);
+  copy.nested_ = cloned(nested_, what);
+  copy.view_.codes = copy.codes_.data<unsigned char>();
+  copy.view_.scales = copy.scales_.data<unsigned char>();
+  copy.view_.row_meta = copy.row_meta_.data<float>();
+  copy.view_.nested_table = copy.nested_.data<float>();
+  return copy;
+}
+
+Support supports(const Args& args) {
+  if (args.rows < 1 || args.rows > kMaxRows) {
+    return Support::no(fmt::format("{} rows, up to {} are possible", args.rows, kMaxRows));
+  }
+  const int columns = args.weights->chunks * chunk_columns(args.weights->format);
+  if (columns > kMaxColumns) {
+    return Support::no(fmt::format("{} columns, up to {} are possible", columns, kMaxColumns));
+  }
+  if (args.epilogue == Epilogue::swiglu && args.weights->order.pairing != Pairing::halves) {
+    return Support::no("SwiGLU needs weights that are paired by halves");
+  }
+  return Support::yes();
+}
+
+void run(const Args& args, cudaStream_t stream) {
+  const Support support = supports(args);
+  PLIMSOLL_CHECK(support, "{}", support.reason);
+  Plan plan;
+  plan.args = args;
+  plan.w = *args.weights;
+  plan.product_scale = quant::kInt8ProductScale;
+  plan.weight_scale = quant::kInt8WeightScale;
+  plan.columns = plan.w.chunks * chunk_columns(plan.w.format);
+  switch (plan.w.format) {
+    case Format::f16:
+    case Format::bf16:
+    case Format::fp8:
+      return run_dense(plan, stream);
+    case Format::int8:
+      return run_int8(plan, stream);
+    case Format::table4:
+    case Format::table4_dq:
+      return run_table4(plan, stream);
+  }
+}
+
+}  // namespace plimsoll::kernels::gemv

@@ -1,0 +1,48 @@
+// y = x W^T on a GPU for the few rows of a decoding step, with what stands before and after it in a
+// layer: norm, bias, residual, SwiGLU. Bound by memory: each weight is read once.
+//
+// Built to run in a chain of programmatic dependent launches (PDL): a kernel starts while the one
+// before it still runs, requests its first weights, which depend on nothing, and only then waits
+// for the activations.
+#pragma once
+
+#include "core/cuda/memory_cuda.h"
+#include "core/variant.h"
+#include "kernels/gemv/gemv_args_cuda.h"
+#include "kernels/gemv/gemv_pack.h"
+
+namespace plimsoll::kernels::gemv {
+
+/// Owns packed weights on the device. InputError where the GPU has not the memory; `what` names the
+/// matrix.
+class UploadedWeights {
+ public:
+  UploadedWeights() = default;
+  UploadedWeights(const Packed& packed, std::string_view what);
+  /// A copy of its own, made on the device.
+  UploadedWeights clone(std::string_view what) const;
+  const DeviceWeights& view() const { return view_; }
+  std::size_t bytes() const {
+    return codes_.bytes() + scales_.bytes() + row_meta_.bytes() + nested_.bytes();
+  }
+
+ private:
+  DeviceWeights view_;
+  cuda::Buffer codes_;
+  cuda::Buffer scales_;
+  cuda::Buffer row_meta_;
+  cuda::Buffer nested_;
+};
+
+/// Enqueues the product. Arithmetic, by format (sums in fp32 if nothing else is said):
+///   f16 bf16   x rounded to that type
+///   fp8        x rounded to f16
+///   int8       as quant/int8.h defines it; integer sums are exact
+///   table4*    levels rounded to 1/126 of the largest; x, a block of 64 columns at a time, to
+///              1/32639 of the block's largest
+/// The result does not depend on the launch, nor a row's on the other rows. InternalError on what
+/// supports() refuses.
+void run(const Args& args, cudaStream_t stream);
+Support supports(const Args& args);
+
+}  // namespace plimsoll::kernels::gemv

@@ -1,0 +1,283 @@
+// Decode products at Mistral-7B's shapes: each verified against its oracle, then a chain of 32
+// layers' products as one graph of dependent launches. Prints GB/s by the format's own bytes and
+// their share of the copy bandwidth of the same process.
+//
+// usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq; all by default
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/cuda/device.h"
+#include "kernels/gemm_dense/gemm_dense.h"
+#include "kernels/gemm_fp8/gemm_fp8_ref.h"
+#include "kernels/gemm_int8/gemm_int8_ref.h"
+#include "kernels/gemm_table4/gemm_table4_ref.h"
+#include "kernels/gemv/gemv_cuda.h"
+#include "kernels/tile_fma/quantised_cases.h"
+#include "quant/block4.h"
+
+namespace plimsoll::kernels::gemv {
+namespace {
+
+using quant::Matrix;
+using quant::WeightFormat;
+
+constexpr std::int64_t kWidth = 4096;
+constexpr std::int64_t kHidden = 14336;
+constexpr int kLayers = 32;
+
+// Random codes at once: drawing 10^8 normals would take longer than all measurements.
+Matrix make_matrix(WeightFormat format, std::int64_t rows, std::int64_t columns) {
+  if (!quant::is_dense(format)) {
+    Matrix w = cases::random_matrix(format, rows, columns);
+    if (w.table.defined()) {
+      const auto levels = quant::block4_levels(format);
+      w.table = Tensor::from<float>(levels, {16});
+    }
+    // Outputs of the size of a model's, or everything would be an outlier.
+    w.nested_offset *= 0.03f;
+    for (Tensor* scales : {&w.scales, &w.nested_scales}) {
+      if (!scales->defined() || scales->dtype() != DType::f32) continue;
+      for (float& scale : scales->span<float>()) scale *= 0.03f;
+    }
+    if (format == WeightFormat::int8) {
+      for (float& scale : w.scales.span<float>()) scale *= 0.5f;
+    }
+    return w;
+  }
+  Matrix w;
+  w.format = format;
+  w.rows = rows;
+  w.columns = columns;
+  w.codes = Tensor::empty(quant::dense_dtype(format), {rows, columns});
+  Rng rng(1);
+  auto* bits = reinterpret_cast<std::uint16_t*>(w.codes.raw());
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    const auto value = static_cast<float>(static_cast<std::int16_t>(rng.next())) * 1e-6f;
+    bits[i] = format == WeightFormat::fp16 ? to_fp16(value).bits : to_bf16(value).bits;
+  }
+  return w;
+}
+
+void run_oracle(const LinearArgs& args) {
+  switch (args.weight->format) {
+    case WeightFormat::fp16:
+    case WeightFormat::bf16:
+      return gemm_dense_ref(args);
+    case WeightFormat::fp8:
+      return gemm_fp8_scalar(args);
+    case WeightFormat::int8:
+      return gemm_int8_scalar(args);
+    default:
+      return gemm_table4_scalar(args);
+  }
+}
+
+// Root mean square of the difference over that of the oracle's outputs.
+double difference(const Matrix& w, const DeviceWeights& weights, int rows) {
+  std::vector<float> x = cases::random_values(rows * w.columns, 2);
+  for (float& value : x) value = to_float(to_bf16(value));
+  std::vector<float> expected(static_cast<std::size_t>(rows * w.rows));
+  run_oracle({x.data(), rows, &w, expected.data()});
+  const cuda::Buffer input = cuda::Buffer::of<float>(x, "the benchmark");
+  cuda::Buffer output(expected.size() * 4, "the benchmark");
+  output.fill(0xff);  // NaN
+  Args args;
+  args.weights = &weights;
+  args.x = input.data<float>();
+  args.rows = rows;
+  args.y = output.data<float>();
+  const cuda::Stream stream;
+  run(args, stream.get());
+  stream.synchronize();
+  std::vector<float> actual(expected.size());
+  output.download(actual.data(), output.bytes(), 0);
+  double error = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    error += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+    size += std::pow(expected[i], 2);
+  }
+  return std::sqrt(error / size);
+}
+
+// What the formats' arithmetic explains: bf16's rounding of x is taken off by the choice of x.
+bool close_enough(const Matrix& w, double error) {
+  return error < (w.table.defined() ? 8e-3 : 1e-5);  // levels are rounded to 1/126
+}
+
+struct Shape {
+  const char* name;
+  std::int64_t rows, columns;
+  Order order;
+  int copies;
+};
+
+const Shape kShapes[] = {
+    {"qkv", 6144, kWidth, {Pairing::heads, 128, 6144}, kLayers},
+    {"o", kWidth, kWidth, {Pairing::none, 0, kWidth}, kLayers},
+    {"gate-up", 2 * kHidden, kWidth, {Pairing::halves, 0, 2 * kHidden}, kLayers},
+    {"down", kWidth, kHidden, {Pairing::none, 0, kWidth}, kLayers},
+    {"head", 32000, kWidth, {Pairing::none, 0, 32000}, 1},
+};
+
+struct Chain {
+  std::vector<std::vector<UploadedWeights>> weights{5};
+  double bytes[5] = {};  // of one, as the format counts them
+  cuda::Buffer residual, norm, wide, hidden, logits;
+};
+
+Args args_of(const Chain& chain, std::size_t shape, std::size_t layer, int rows, bool dependent) {
+  Args args;
+  args.weights = &chain.weights[shape][layer].view();
+  args.rows = rows;
+  args.dependent = dependent;
+  args.epsilon = 1e-5f;
+  const auto* residual = chain.residual.data<float>();
+  const bool normed = shape == 0 || shape == 2 || shape == 4;
+  args.norm = normed ? chain.norm.data<float>() : nullptr;
+  args.x = normed ? residual : shape == 1 ? chain.wide.data<float>() : chain.hidden.data<float>();
+  args.y = shape == 0   ? chain.wide.data<float>()
+           : shape == 2 ? chain.hidden.data<float>()
+           : shape == 4 ? chain.logits.data<float>()
+                        : chain.residual.data<float>();
+  args.epilogue = shape == 2                 ? Epilogue::swiglu
+                  : shape == 1 || shape == 3 ? Epilogue::add
+                                             : Epilogue::store;
+  return args;
+}
+
+// Median and spread (half the quartiles' distance over the median) of replays, in seconds.
+struct Timing {
+  double median, spread;
+};
+
+Timing time_graph(const cuda::Stream& stream, const std::function<void()>& enqueue) {
+  const cuda::Graph graph = cuda::Graph::capture(stream, enqueue);
+  std::vector<double> seconds;
+  cuda::Event begin;
+  cuda::Event end;
+  for (int i = -3; i < 21; ++i) {
+    begin.record(stream);
+    graph.launch(stream);
+    end.record(stream);
+    const double elapsed = cuda::seconds_between(begin, end);
+    if (i >= 0) seconds.push_back(elapsed);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2];
+  return {median, (seconds[seconds.size() * 3 / 4] - seconds[seconds.size() / 4]) / 2 / median};
+}
+
+void print(const std::string& what, const Timing& timing, double bytes, double ceiling) {
+  std::printf("  %-34s %9.1f us  +-%4.1f %%  %7.1f GB/s  %.3f\n", what.c_str(), timing.median * 1e6,
+              timing.spread * 100, bytes / timing.median * 1e-9,
+              bytes / timing.median * 1e-9 / ceiling);
+  std::fflush(stdout);
+}
+
+void bench_chain(const Chain& chain, const std::string& what, int rows, bool dependent,
+                 double ceiling) {
+  const cuda::Stream stream;
+  double bytes = chain.bytes[4];
+  for (std::size_t shape = 0; shape < 4; ++shape) bytes += kLayers * chain.bytes[shape];
+  print(what,
+        time_graph(stream,
+                   [&] {
+                     for (std::size_t layer = 0; layer < kLayers; ++layer) {
+                       for (std::size_t shape = 0; shape < 4; ++shape) {
+                         run(args_of(chain, shape, layer, rows, dependent), stream.get());
+                       }
+                     }
+                     run(args_of(chain, 4, 0, rows, dependent), stream.get());
+                   }),
+        bytes, ceiling);
+}
+
+void bench_format(WeightFormat format, double ceiling) {
+  std::printf("%s\n", std::string(quant::format_name(format)).c_str());
+  constexpr std::int64_t kRows = kMaxRows;
+  Chain chain;
+  chain.wide = cuda::Buffer(kRows * 6144 * 4, "the benchmark");
+  chain.hidden = cuda::Buffer(kRows * kHidden * 4, "the benchmark");
+  chain.logits = cuda::Buffer(kRows * 32000 * 4, "the benchmark");
+  chain.residual =
+      cuda::Buffer::of<float>(cases::random_values(kRows * kWidth, 7), "the benchmark");
+  chain.norm = cuda::Buffer::of<float>(std::vector<float>(kWidth, 1.0f), "the benchmark");
+  chain.wide.fill(0);
+  chain.hidden.fill(0);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const Shape& shape = kShapes[i];
+    Matrix w = make_matrix(format, shape.rows, shape.columns);
+    const std::vector<const Matrix*> parts{&w};
+    if (format == WeightFormat::int8) w.outlier_threshold = 6;
+    chain.bytes[i] = static_cast<double>(quant::matrix_bytes(w));
+    chain.weights[i].reserve(static_cast<std::size_t>(shape.copies));
+    chain.weights[i].emplace_back(pack(parts, shape.order), "the benchmark");
+    const double error = difference(w, chain.weights[i][0].view(), 1);
+    std::printf("  %-8s differs from the oracle by %.1e\n", shape.name, error);
+    if (!close_enough(w, error)) {
+      std::printf("  NOT TIMED\n");
+      return;
+    }
+    for (int copy = 1; copy < shape.copies; ++copy) {
+      chain.weights[i].push_back(chain.weights[i][0].clone("the benchmark"));
+    }
+  }
+  bench_chain(chain, "32 layers and the head", 1, true, ceiling);
+  bench_chain(chain, "the same, each launch after the last", 1, false, ceiling);
+  for (std::size_t shape = 0; shape < 4; ++shape) {
+    const cuda::Stream stream;
+    print(std::string("only ") + kShapes[shape].name,
+          time_graph(stream,
+                     [&] {
+                       for (std::size_t layer = 0; layer < kLayers; ++layer) {
+                         run(args_of(chain, shape, layer, 1, true), stream.get());
+                       }
+                     }),
+          kLayers * chain.bytes[shape], ceiling);
+  }
+  for (const int rows : {2, 4, 16}) {
+    bench_chain(chain, std::to_string(rows) + " rows", rows, true, ceiling);
+  }
+  if (format == WeightFormat::int8) {
+    // One column in 200 beyond the threshold, in every product that a norm precedes.
+    std::vector<float> norm(kWidth, 1.0f);
+    for (std::size_t c = 7; c < norm.size(); c += 200) norm[c] = 40;
+    chain.norm.upload(norm.data(), norm.size() * 4, 0);
+    bench_chain(chain, "with outliers", 1, true, ceiling);
+  }
+}
+
+int bench(int count, char** names) {
+  if (const Support gpu = cuda::available(); !gpu) {
+    std::printf("no GPU: %s\n", gpu.reason.c_str());
+    return 0;
+  }
+  const double ceiling = cuda::copy_bandwidth();
+  std::printf("%s: copy %.1f GB/s; GB/s and share of it\n", cuda::devices()[0].name.c_str(),
+              ceiling);
+  std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
+                                    WeightFormat::nf4, WeightFormat::fp8};
+  if (count > 1) formats.clear();
+  for (int i = 1; i < count; ++i)
+    formats.push_back(quant::format_from_name(names[i], "the format"));
+  for (const WeightFormat format : formats) bench_format(format, ceiling);
+  return 0;
+}
+
+}  // namespace
+}  // namespace plimsoll::kernels::gemv
+
+int main(int count, char** names) {
+  try {
+    return plimsoll::kernels::gemv::bench(count, names);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "kernels_cuda_bench: %s\n", error.what());
+    return 1;
+  }
+}
