@@ -95,17 +95,6 @@ __device__ inline void wait_for_previous() {
 #endif
 }
 
-// Asks for `bytes` (a multiple of 16) from `begin` on to be brought into L2. By one thread.
-__device__ inline void fetch_to_l2(const void* begin, std::uint32_t bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(begin), "r"(bytes) : "memory");
-#else
-  for (std::uint32_t i = 0; i < bytes; i += 128) {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(static_cast<const char*>(begin) + i) : "memory");
-  }
-#endif
-}
-
 __device__ inline float warp_sum(float value) {
   for (int lane = 16; lane > 0; lane /= 2) value += __shfl_xor_sync(0xffffffffu, value, lane);
   return value;

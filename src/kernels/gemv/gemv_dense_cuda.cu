@@ -29,13 +29,12 @@ struct Dense {
     return static_cast<std::uint32_t>(plan.args.rows * kColumns * 2);
   }
 
-  __device__ Dense(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*,
-                   int warp, int lane)
+  __device__ Dense(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*, int,
+                   int lane)
       : activations(shared + at.activations),
         partial(reinterpret_cast<float*>(shared + at.partial)),
         meta(reinterpret_cast<const float*>(shared + at.meta)),
         rows(plan.args.rows),
-        warp(warp),
         lane(lane) {}
 
   __device__ void begin_tile(int) {
@@ -114,7 +113,7 @@ struct Dense {
   unsigned char* activations;
   float* partial;
   const float* meta;
-  int rows, warp, lane;
+  int rows, lane;
   float sums[kBlocks][4];
 };
 

@@ -1,12 +1,10 @@
 // The skeleton of the decode products: one kernel, whose formats (gemv_*_cuda.cu) say how
 // activations are laid into shared memory and how a chunk is multiplied.
 //
-//   grid    one block a multiprocessor; block b has tiles b, b + grid, ... Its shared memory lets
-//   no
-//           second block in: two of a kernel on one multiprocessor would leave another idle
-//   block   16 warps, each a sixteenth of the columns of every tile of its block: a warp waits for
-//   no
-//           other until the sums of the tiles are put together
+//   grid    one block a multiprocessor; block b has tiles b, b + grid, ... It takes so much shared
+//           memory that no second one fits: two on one would leave another multiprocessor idle
+//   block   16 warps, F::kSlices of them beside each other along the columns of a tile, the rest on
+//           other tiles: none waits for another until the sums of the tiles are put together
 //   warp    its chunks, tile after tile, are one stream through a ring of slots that asynchronous
 //           copies fill; the first are requested before the previous kernel has ended
 //
@@ -298,6 +296,7 @@ void launch(Plan plan, cudaStream_t stream) {
   struct Limits {
     int groups = 0;
     int shared = 0;
+    int major = 0;
   };
   static const Limits kLimits = [] {  // once a process
     Limits limits;
@@ -307,6 +306,8 @@ void launch(Plan plan, cudaStream_t stream) {
         cudaDeviceGetAttribute(&limits.groups, cudaDevAttrMultiProcessorCount, device));
     PLIMSOLL_CUDA_CHECK(
         cudaDeviceGetAttribute(&limits.shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    PLIMSOLL_CUDA_CHECK(
+        cudaDeviceGetAttribute(&limits.major, cudaDevAttrComputeCapabilityMajor, device));
     PLIMSOLL_CUDA_CHECK(cudaFuncSetAttribute(
         gemv_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared));
     return limits;
@@ -339,7 +340,7 @@ void launch(Plan plan, cudaStream_t stream) {
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &attribute;
-  config.numAttrs = plan.args.dependent ? 1 : 0;
+  config.numAttrs = plan.args.dependent && kLimits.major >= 9 ? 1 : 0;
   const std::int64_t outputs =
       plan.args.epilogue == Epilogue::swiglu ? plan.w.order.rows / 2 : plan.w.order.rows;
   for (int row = 0; row < all_rows; row += group) {

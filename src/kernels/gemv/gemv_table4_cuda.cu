@@ -40,15 +40,14 @@ struct Table4 {
     return static_cast<std::uint32_t>(plan.args.rows * 128 + (plan.args.rows + 3) / 4 * 16);
   }
 
-  __device__ Table4(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*,
-                    int warp, int lane)
+  __device__ Table4(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*, int,
+                    int lane)
       : activations(shared + at.activations),
         partial(reinterpret_cast<float*>(shared + at.partial)),
         meta(reinterpret_cast<const RowScales*>(shared + at.meta)),
         nested(reinterpret_cast<const float*>(shared + at.nested)),
         rows(plan.args.rows),
         stride(static_cast<int>(activation_bytes(plan))),
-        warp(warp),
         lane(lane),
         low{plan.w.low_levels[0], plan.w.low_levels[1]},
         high{plan.w.high_levels[0], plan.w.high_levels[1]},
@@ -176,7 +175,7 @@ struct Table4 {
   float* partial;
   const RowScales* meta;
   const float* nested;
-  int rows, stride, warp, lane;
+  int rows, stride, lane;
   std::uint32_t low[2], high[2];
   float unit;
   int columns_at[kBlocks], scales_at[kBlocks];  // the lane's, within a chunk's activations
