@@ -159,6 +159,7 @@ struct Timing {
 Timing time_graph(const cuda::Stream& stream, const std::function<void()>& enqueue) {
   const cuda::Graph graph = cuda::Graph::capture(stream, enqueue);
   std::vector<double> seconds;
+  seconds.reserve(21);
   cuda::Event begin;
   cuda::Event end;
   for (int i = -3; i < 21; ++i) {
@@ -264,6 +265,7 @@ int bench(int count, char** names) {
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
                                     WeightFormat::nf4, WeightFormat::fp8};
   if (count > 1) formats.clear();
+  formats.reserve(static_cast<std::size_t>(count) + 5);
   for (int i = 1; i < count; ++i)
     formats.push_back(quant::format_from_name(names[i], "the format"));
   for (const WeightFormat format : formats) bench_format(format, ceiling);

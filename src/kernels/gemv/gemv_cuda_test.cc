@@ -86,6 +86,7 @@ std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
   const double of_x = !normed ? 0 : w.format == WeightFormat::bf16 ? 0x1p-8 : 0x1p-11;
   const bool blocks = w.table.defined();
   std::vector<float> bounds;
+  bounds.reserve(static_cast<std::size_t>(args.rows * w.rows));
   for (std::int64_t r = 0; r < args.rows; ++r) {
     for (std::int64_t n = 0; n < w.rows; ++n) {
       double sum = 0;
@@ -289,6 +290,7 @@ TEST(GemvCuda, AChainOfDependentLaunchesReadsWhatWasWritten) {
   const std::vector<float> start = make_x(512, 10);
   constexpr int kLinks = 40;
   std::vector<std::vector<float>> results;
+  results.reserve(2);
   for (const bool dependent : {false, true}) {
     std::vector<cuda::Buffer> links;
     links.reserve(kLinks + 1);
