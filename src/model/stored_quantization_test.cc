@@ -58,6 +58,7 @@ Tensor logits_of(const std::string& folder, const Tensor& ids, const LoadOptions
   kv::BlockPool pool(model->kv_shape(), 2 * ids.dim(1) + 16);
   std::vector<kv::Sequence> sequences;
   Batch batch;
+  sequences.reserve(2);
   for (int row = 0; row < 2; ++row) sequences.emplace_back(pool);
   for (std::int64_t row = 0; row < 2; ++row) {
     const Tensor line = ids.rows(row, row + 1);
