@@ -1,4 +1,7 @@
-# plimsoll_room(NAME [PUBLIC lib...] [PRIVATE lib...])
+# plimsoll_room(NAME [PUBLIC lib...] [PRIVATE lib...] [PRECOMPILED header...])
+#
+# PRECOMPILED headers are large ones of other people that most files of the room include; each file
+# still names what it includes.
 #
 # One src/ folder is one room: a static library plimsoll_NAME of every .cc below it. A file's suffix
 # says what it is:
@@ -30,7 +33,7 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 
 function(plimsoll_room name)
-  cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(cuda_sources ${sources})
   list(FILTER sources EXCLUDE REGEX "_cuda(_test|_bench)?\\.cc$")
@@ -54,6 +57,9 @@ function(plimsoll_room name)
   add_library(plimsoll_${name} STATIC ${sources})
   target_include_directories(plimsoll_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(plimsoll_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} plimsoll_warnings)
+  if(ROOM_PRECOMPILED)
+    target_precompile_headers(plimsoll_${name} PRIVATE ${ROOM_PRECOMPILED})
+  endif()
 
   if(PLIMSOLL_HAS_CUDA)
     plimsoll_room_cuda(${name} ${cuda_sources})
