@@ -70,7 +70,9 @@ class Chat {
         opening_(std::move(opening)),
         messages_(opening_),
         options_(options),
-        json_(json) {}
+        json_(json) {
+    options_.progress = [](auto&&...) { return !interrupted(); };
+  }
 
   void talk(Session& session) {
     if (editor_.interactive()) say_dimly("/help lists the commands, /exit leaves.");
@@ -117,7 +119,7 @@ class Chat {
     };
     const Generation generation = session.generate(ids, options_, [&](std::int32_t id) {
       print(detokenizer.push(id));
-      return !interrupted();
+      return !interrupted() && std::cout.good();
     });
     print(detokenizer.finish());
     if (json_) std::cout << generation_json(generation, &tokenizer_, model_, context_).dump();
@@ -151,7 +153,7 @@ class Chat {
   const ops::Context context_;
   const std::vector<ChatMessage> opening_;  // the system's
   std::vector<ChatMessage> messages_;
-  const GenerateOptions options_;
+  GenerateOptions options_;
   const bool json_;
   LineEditor editor_;
 };

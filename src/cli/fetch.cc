@@ -130,7 +130,7 @@ void add_fetch(CLI::App& app) {
   command
       ->add_option("--timeout", flags->patience,
                    "Seconds to wait for a connection, or while nothing arrives")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 86400))
       ->capture_default_str();
   command->callback([flags] { fetch(*flags); });
 }

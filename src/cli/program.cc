@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <iostream>
 #include <new>
+#include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "cli/command.h"
 #include "core/error.h"
@@ -12,9 +14,15 @@ namespace plimsoll::cli {
 
 namespace {
 
-int complain(int status, const std::string& message) {
+/// One line on standard error, whatever the user's words in it hold.
+int complain(int status, std::string_view message) {
   end_progress_line();
-  std::fprintf(stderr, "plimsoll: %s\n", message.c_str());
+  std::string line;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  std::fprintf(stderr, "plimsoll: %s\n", line.c_str());
   return status;
 }
 
@@ -67,6 +75,10 @@ int run_program(int argc, char** argv) {
     return complain(2, error.what());
   } catch (const Interrupted&) {
     return complain(130, "interrupted");
+  } catch (const nlohmann::json::type_error& error) {
+    constexpr int kNotUtf8 = 316;
+    if (error.id != kNotUtf8) return complain(1, std::string("internal error: ") + error.what());
+    return complain(2, "JSON cannot hold a path or a flag that is not UTF-8");
   } catch (const std::bad_alloc&) {
     return complain(2,
                     fmt::format("no memory beyond the {} in use", format_bytes(resident_memory())));

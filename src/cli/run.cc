@@ -35,7 +35,9 @@ Prompt prompt_of(const RunFlags& flags, const ModelConfig& config) {
   const int given = !flags.prompt.empty() + !flags.prompt_ids.empty() + !flags.prompt_file.empty();
   if (given > 1) throw InputError("-p, --prompt-ids, --prompt-file: give one of them, not several");
   Prompt prompt;
-  if (!is_shape(flags.model.model) && !(flags.print_ids && !flags.prompt_ids.empty())) {
+  const bool ids_alone = !flags.prompt_ids.empty() &&
+                         (flags.print_ids || !has_tokenizer(flags.model.model));
+  if (!is_shape(flags.model.model) && !ids_alone) {
     prompt.tokenizer = load_tokenizer(flags.model.model, config);
   }
   if (!flags.prompt_ids.empty()) {
@@ -84,6 +86,7 @@ void run(const RunFlags& flags) {
   const auto positions = prompt_tokens + flags.generate.max_new_tokens;
   const auto model = flags.model.load(positions);
   GenerateOptions options = flags.generate;
+  options.progress = progress_bar();
   options.allow_long = flags.model.allow_long || is_shape(flags.model.model);
   if (options.max_new_tokens < 0) options.max_new_tokens = model->config().max_positions;
 
@@ -97,7 +100,7 @@ void run(const RunFlags& flags) {
   const Generation generation =
       plimsoll::generate(*model, context, prompt.ids, options, [&](std::int32_t id) {
         if (streams) std::cout << detokenizer->push(id) << std::flush;
-        return !interrupted();
+        return !interrupted() && std::cout.good();  // a reader may be gone
       });
   if (streams) std::cout << detokenizer->finish() << '\n';
   if (flags.format == "json") {
@@ -180,7 +183,7 @@ void add_run(CLI::App& app) {
           fmt::format("Tokens that a conversation may have (0: what the model takes, at most {})",
                       kDefaultContext))
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 30))
       ->needs(chat);
   command->callback([flags, new_tokens] {
     if (flags->chat.chat && new_tokens->count() == 0)

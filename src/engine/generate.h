@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/progress.h"
 #include "engine/sampler.h"
 #include "model/model.h"
 
@@ -18,6 +19,8 @@ struct GenerateOptions {
   bool ignore_eos = false;
   /// RoPE models: go beyond the positions that the model was made for.
   bool allow_long = false;
+  /// Told while the prompt is read; where it says stop, the generation ends as by OnToken.
+  Progress progress;
 };
 
 enum class StopReason { length, end_of_sequence, context_full, caller };

@@ -1,6 +1,8 @@
 #include "engine/model_tokenizer.h"
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 
 #include "core/error.h"
 
@@ -24,6 +26,13 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& model, const ModelC
                      fmt::format("{}, the vocab_size of config.json", most));
   }
   return tokenizer;
+}
+
+bool has_tokenizer(const std::string& model) {
+  const std::filesystem::path folder = model;
+  return std::ranges::any_of(
+      std::array{"tokenizer.json", "tokenizer.model", "vocab.json"},
+      [&](const char* file) { return std::filesystem::exists(folder / file); });
 }
 
 }  // namespace plimsoll

@@ -44,7 +44,7 @@ void Session::require_room(std::size_t tokens) const {
                    fmt::format("at most {}, the room of the session", capacity_));
 }
 
-Tensor Session::append(std::span<const std::int32_t> ids) {
+Tensor Session::append(std::span<const std::int32_t> ids, const Progress& progress) {
   // A pass that failed may have left room behind what was read.
   sequence_.truncate(static_cast<std::int64_t>(ids_.size()));
   Tensor logits;
@@ -55,16 +55,17 @@ Tensor Session::append(std::span<const std::int32_t> ids) {
                     ids.begin() + static_cast<std::ptrdiff_t>(done));
         if (done < ids.size()) return;
         logits = model_->logits(context_, hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
-      });
+      },
+      nullptr, progress);
   return logits;
 }
 
-Tensor Session::read(std::span<const std::int32_t> ids) {
+Tensor Session::read(std::span<const std::int32_t> ids, const Progress& progress) {
   PLIMSOLL_CHECK(!ids.empty());
   require_room(ids.size());
   const std::size_t known = reusable(ids);
   forget_all_but(known);
-  return append(ids.subspan(known));
+  return append(ids.subspan(known), progress);
 }
 
 Generation Session::generate(std::span<const std::int32_t> prompt, const GenerateOptions& options,
@@ -85,7 +86,13 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   std::vector<std::int32_t> history(prompt.begin(), prompt.end());
   for (std::int64_t count = 0; count < limit; ++count) {
     const auto start = Clock::now();
-    const Tensor logits = count == 0 ? read(prompt) : append(std::span(history).last(1));
+    Tensor logits;
+    try {
+      logits = count == 0 ? read(prompt, options.progress) : append(std::span(history).last(1), {});
+    } catch (const Interrupted&) {
+      result.stop = StopReason::caller;
+      break;
+    }
     const std::int32_t id = sampler.sample(logits.span<float>(), history);
     (count == 0 ? result.prompt_seconds : result.token_seconds.emplace_back()) =
         seconds_since(start);

@@ -22,8 +22,9 @@ class Session {
 
   /// Reads `ids`, which must not be empty, and returns the logits [1, vocab_size] f32 of their last
   /// token. What the session has read before is kept as far as `ids` begin with it, and forgotten
-  /// beyond. InputError when they do not fit.
-  Tensor read(std::span<const std::int32_t> ids);
+  /// beyond. InputError when they do not fit; Interrupted where `progress` says stop, what was read
+  /// until then is kept.
+  Tensor read(std::span<const std::int32_t> ids, const Progress& progress = {});
 
   /// Continues `prompt`. InputError for an empty prompt, ids out of range, and a prompt longer than
   /// the model's context or this session.
@@ -43,7 +44,7 @@ class Session {
   /// InputError when a prompt of so many tokens is beyond the capacity.
   void require_room(std::size_t tokens) const;
   /// Logits of the last of `ids`, which come behind what has been read.
-  Tensor append(std::span<const std::int32_t> ids);
+  Tensor append(std::span<const std::int32_t> ids, const Progress& progress);
 
   const Model* model_;
   ops::Context context_;

@@ -54,7 +54,7 @@ kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int
 void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequence& sequence,
                        std::span<const std::int32_t> ids,
                        const std::function<void(std::int64_t first, const Tensor& last)>& on_chunk,
-                       std::vector<Tensor>* hidden) {
+                       std::vector<Tensor>* hidden, const Progress& progress) {
   const auto count = static_cast<std::int64_t>(ids.size());
   const std::int64_t chunk = prefill_chunk(model.config(), context);
   if (count > chunk) require_attention_memory(model, context, sequence.length(), count, chunk);
@@ -65,11 +65,13 @@ void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequ
               ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)));
     if (hidden != nullptr) hidden->clear();
     on_chunk(first, model.forward(context, batch, hidden));
+    if (first + rows < count) report(progress, "reading tokens", first + rows, count);
   }
 }
 
 Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,
-                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden) {
+                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden,
+                     const Progress& progress) {
   const auto count = static_cast<std::int64_t>(ids.size());
   Tensor all;
   std::vector<Tensor> chunk_hidden, all_hidden;
@@ -85,7 +87,7 @@ Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequen
         for (std::size_t i = 0; i < chunk_hidden.size(); ++i)
           place(chunk_hidden[i], first, all_hidden[i]);
       },
-      hidden == nullptr ? nullptr : &chunk_hidden);
+      hidden == nullptr ? nullptr : &chunk_hidden, progress);
   if (hidden != nullptr) *hidden = std::move(all_hidden);
   return all;
 }

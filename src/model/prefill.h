@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/progress.h"
 #include "model/model.h"
 
 namespace plimsoll {
@@ -26,15 +27,16 @@ kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int
 
 /// Reads `ids`, which come behind what `sequence` holds, and hands on each chunk's final hidden
 /// states [rows, hidden_size] with the index of its first id. `hidden` is Model::forward's, of the
-/// chunk. InputError when they do not fit in the pool, and before the first chunk when a later
-/// one's attention would not fit in memory.
+/// chunk. `progress` is told after each chunk but the last. InputError when they do not fit in the
+/// pool, and before the first chunk when a later one's attention would not fit in memory.
 void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequence& sequence,
                        std::span<const std::int32_t> ids,
                        const std::function<void(std::int64_t first, const Tensor& last)>& on_chunk,
-                       std::vector<Tensor>* hidden = nullptr);
+                       std::vector<Tensor>* hidden = nullptr, const Progress& progress = {});
 
 /// The same with the hidden states of all ids [ids, hidden_size] in one tensor each.
 Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,
-                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden = nullptr);
+                     std::span<const std::int32_t> ids, std::vector<Tensor>* hidden = nullptr,
+                     const Progress& progress = {});
 
 }  // namespace plimsoll

@@ -122,6 +122,13 @@ ChatPrompt::ChatPrompt(ChatTemplate chat_template, nlohmann::ordered_json variab
   };
   add("bos_token", tokenizer.bos_id());
   add("eos_token", tokenizer.eos_id());
+  // A token that a model has not is no variable; what the caller did not give is none.
+  for (auto at = variables_.begin(); at != variables_.end();) {
+    at = at->is_null() ? variables_.erase(at) : at + 1;
+  }
+  for (const char* absent : {"tools", "documents"}) {
+    if (!variables_.contains(absent)) variables_[absent] = nullptr;
+  }
 }
 
 std::string ChatPrompt::text(std::span<const ChatMessage> messages, Ending ending) const {

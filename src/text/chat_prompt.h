@@ -25,7 +25,8 @@ class ChatPrompt {
   enum class Ending { next_answer, conversation };
 
   /// `variables` are the special tokens that the template reads (template_variables()); a BOS and
-  /// an EOS that are missing come from the tokenizer, which must outlive this.
+  /// an EOS that are missing come from the tokenizer, which must outlive this. `tools` and
+  /// `documents` are none, as apply_chat_template gives them.
   ChatPrompt(ChatTemplate chat_template, nlohmann::ordered_json variables,
              const Tokenizer& tokenizer);
 

@@ -67,6 +67,13 @@ TEST_F(ChatPromptDemo, TheTokenizerLendsItsSpecialTokens) {
   EXPECT_EQ(with("{{ bos_token }}", {{"bos_token", "<b>"}}).text(messages), "<b>");
 }
 
+TEST_F(ChatPromptDemo, ATokenThatIsNullIsNoVariableAndToolsAreNone) {
+  const std::vector<ChatMessage> messages{{"user", "Hello"}};
+  const char* source = "{{ bos_token is defined }} {{ tools is none }} {{ documents is none }}";
+  EXPECT_EQ(with(source).text(messages), "True True True");
+  EXPECT_EQ(with(source, {{"bos_token", nullptr}}).text(messages), "False True True");
+}
+
 TEST_F(ChatPromptDemo, AsksForTheNextAnswer) {
   const ChatPrompt prompt = with("{% if add_generation_prompt %}answer:{% endif %}");
   EXPECT_EQ(prompt.text({}), "answer:");

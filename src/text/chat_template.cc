@@ -129,6 +129,11 @@ nlohmann::ordered_json template_variables(const fs::path& directory) {
     const fs::path path = directory / file;
     if (!fs::exists(path)) continue;
     const Json json = read_json_file(path);
+    for (const char* token : {"bos_token", "eos_token"}) {
+      if (json.is_object() && json.contains(token) && json[token].is_null()) {
+        variables[token] = nullptr;
+      }
+    }
     for (const char* token : kTokens) {
       const Json* found = find_field(json, token);
       if (found == nullptr) continue;

@@ -53,7 +53,8 @@ class ChatTemplate {
 
 /// The special tokens that templates read, as an object for render(): bos_token, eos_token,
 /// unk_token, pad_token and their like from special_tokens_map.json and tokenizer_config.json
-/// (which wins), each as its text. Empty when the folder has neither file.
+/// (which wins), each as its text; null for a BOS or an EOS that the file says there is none of.
+/// Empty when the folder has neither file.
 nlohmann::ordered_json template_variables(const std::filesystem::path& directory);
 
 }  // namespace plimsoll

@@ -170,6 +170,9 @@ TEST_F(ChatTemplateFolder, TemplateVariables) {
   EXPECT_EQ(
       template_variables(path()),
       OrderedJson::parse(R"({"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>"})"));
+  write("tokenizer_config.json", R"({"bos_token": null, "unk_token": null})");
+  EXPECT_EQ(template_variables(path()),
+            OrderedJson::parse(R"({"bos_token": null, "pad_token": "<pad>"})"));
   write("tokenizer_config.json", R"({"eos_token": 5})");
   EXPECT_NE(test::message_of<InputError>([&] { template_variables(path()); }).find("eos_token"),
             std::string::npos);

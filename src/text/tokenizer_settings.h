@@ -15,6 +15,9 @@ namespace plimsoll {
 struct TokenizerSettings {
   std::optional<std::string> bos_token, eos_token;
   std::optional<bool> add_bos, add_eos;
+  /// Of tokenizer.model: each text between special tokens gets the model's prefix, not only the
+  /// first (transformers' LlamaTokenizer, whose default it is).
+  bool legacy = true;
   std::string tokenizer_class;  // without "Fast"; empty when unknown
   std::string model_type;       // of config.json; empty when unknown
   std::vector<AddedToken> added_tokens;

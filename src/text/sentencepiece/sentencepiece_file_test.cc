@@ -33,9 +33,10 @@ std::string small_model(const std::string& normalizer = flag(4, 0)) {
   return bytes + message(2, flag(3, 2) + byte_fallback) + message(3, normalizer);
 }
 
-std::unique_ptr<Tokenizer> load(const std::string& bytes) {
+std::unique_ptr<Tokenizer> load(const std::string& bytes, const std::string& config = "{}") {
   const test::TemporaryFolder folder;
   test::write_file(folder.path() / "tokenizer.model", bytes);
+  test::write_file(folder.path() / "tokenizer_config.json", config);
   return Tokenizer::load(folder.path());
 }
 
@@ -111,10 +112,13 @@ TEST(SentencePieceFileTest, BytesHaveTheirOwnSpans) {
   EXPECT_EQ(encoding.spans, (std::vector<TokenSpan>{{0, 1}, {1, 2}, {2, 3}, {3, 5}}));
 }
 
-TEST(SentencePieceFileTest, PrefixesOnlyTheStart) {
-  const auto tokenizer = load(small_model());
+TEST(SentencePieceFileTest, PrefixesEachTextOrOnlyTheStart) {
   const EncodeOptions options{.add_bos = false, .parse_special = true};
   using Ids = std::vector<std::int32_t>;
+  const auto legacy = load(small_model());
+  EXPECT_EQ(legacy->encode("a<s>a a", options), (Ids{5, 1, 5, 5}));
+  EXPECT_EQ(legacy->encode("<s>a", options), (Ids{1, 5}));
+  const auto tokenizer = load(small_model(), R"({"legacy": false})");
   EXPECT_EQ(tokenizer->encode("a<s>a a", options), (Ids{5, 1, 4, 5}));
   EXPECT_EQ(tokenizer->encode("<s>a", options), (Ids{1, 4}));
   EXPECT_EQ(tokenizer->encode("<unk>", options), (Ids{0}));

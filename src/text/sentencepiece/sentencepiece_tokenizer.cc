@@ -81,19 +81,22 @@ class SentencePieceTokenizer final : public Tokenizer {
   void add_tokens(const TokenizerSettings& settings, const std::string& where);
   void prepare_cuts();
   void cut(std::string_view text, std::size_t offset, std::vector<Unit>& units) const;
+  /// Whether the model's prefix goes in front of units[index].
+  bool has_prefix(const std::vector<Unit>& units, std::size_t index) const;
 
   SentencePieceFile file_;
   Vocabulary vocabulary_;
   std::vector<bool> special_;
   AddedTokenMatcher tokens_in_text_;
   std::optional<CutFinder> cuts_;                              // none when nowhere is safe
-  std::unique_ptr<SentencePieceProcessor> first_, continued_;  // text at the start, and further on
+  std::unique_ptr<SentencePieceProcessor> first_, continued_;  // with the prefix, and without
+  bool legacy_ = true;                                         // TokenizerSettings::legacy
 };
 
 SentencePieceTokenizer::SentencePieceTokenizer(SentencePieceFile file,
                                                const TokenizerSettings& settings,
                                                const std::string& where)
-    : file_(std::move(file)) {
+    : file_(std::move(file)), legacy_(settings.legacy) {
   for (std::size_t id = 0; id < file_.pieces.size(); ++id) {
     const auto& [text, type] = file_.pieces[id];
     vocabulary_.add(text, static_cast<std::int64_t>(id), where);
@@ -243,13 +246,24 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool parse_speci
         if (unit.id >= 0) return {unit.range.begin, unit.range.end};
         return {unit.range.begin + token.begin, unit.range.begin + token.end};
       }};
-  const bool starts_with_text = !units.empty() && units.front().id < 0;
-  if (starts_with_text && continued_) {
-    encode_units({units.front()}, reader, with_spans, encoding);
-    units.erase(units.begin());
+  if (!continued_) return encode_units(units, reader, with_spans, encoding);
+  const auto prefixed = std::move(reader.worker);
+  const auto bare = [&] { return std::make_unique<Worker>(*continued_); };
+  for (std::size_t begin = 0; begin < units.size();) {
+    std::size_t end = begin + 1;
+    const bool has_one = has_prefix(units, begin);
+    while (!has_one && end < units.size() && !has_prefix(units, end)) ++end;
+    reader.worker = has_one ? prefixed : bare;
+    encode_units({units.begin() + static_cast<std::ptrdiff_t>(begin),
+                  units.begin() + static_cast<std::ptrdiff_t>(end)},
+                 reader, with_spans, encoding);
+    begin = end;
   }
-  if (continued_) reader.worker = [&] { return std::make_unique<Worker>(*continued_); };
-  encode_units(units, reader, with_spans, encoding);
+}
+
+bool SentencePieceTokenizer::has_prefix(const std::vector<Unit>& units, std::size_t index) const {
+  if (units[index].id >= 0) return false;
+  return index == 0 || (legacy_ && units[index - 1].id >= 0);
 }
 
 /// SentencePieceProcessor::Decode, one piece at a time. Bytes become characters as soon as they are
