@@ -99,21 +99,6 @@ std::string as_text(const Divergence& d, const Formats& reference) {
   return text;
 }
 
-/// Refuses to judge a model by what its weights were chosen by.
-void check_calibration(const std::optional<compress::CalibrationOptions>& calibration,
-                       const std::optional<CalibrationRecord>& record, const Tokenizer& tokenizer,
-                       std::string_view text, std::span<const std::int32_t> ids) {
-  if (!record) return;
-  if (record->sha256 == sha256_hex(text)) {
-    throw InputError(record->text, "calibration text", "the evaluated text itself",
-                     "another text: what weights were chosen by must not judge them");
-  }
-  if (calibration) return compress::refuse_shared_passage(calibration->text, ids);
-  // The checkpoint was calibrated before. One of the texts that it may have been is at hand.
-  const auto built_in = compress::built_in_calibration_text(tokenizer);
-  if (record->sha256 == built_in.sha256) compress::refuse_shared_passage(built_in, ids);
-}
-
 /// The reference: the same checkpoint in the named format, computed exactly.
 LoadOptions reference_options(const EvalFlags& flags) {
   LoadOptions options;
@@ -195,7 +180,8 @@ void run(const EvalFlags& flags) {
   const LoadOptions reference_loading = reference_options(flags);
   const auto calibration = flags.model.weights.calibration(flags.model.model);
   const auto record = calibration_record(flags.model.model, calibration);
-  check_calibration(calibration, record, *tokenizer, text, ids);
+  compress::refuse_calibration_text(record, calibration ? &calibration->text : nullptr, *tokenizer,
+                                    text, ids);
   const auto model = flags.model.load(0, calibration);
   const Formats formats = formats_of(*model);
   std::optional<Divergence> compared;

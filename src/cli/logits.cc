@@ -28,9 +28,8 @@ void run(const LogitsFlags& flags) {
   kv::BlockPool pool = pool_for(*model, context, count);
   kv::Sequence sequence(pool);
   std::vector<Tensor> hidden;
-  const Tensor last =
-      hidden_states(*model, context, sequence, ids, flags.hidden ? &hidden : nullptr,
-                    progress_bar());
+  const Tensor last = hidden_states(*model, context, sequence, ids,
+                                    flags.hidden ? &hidden : nullptr, progress_bar());
 
   std::vector<std::pair<std::string, Tensor>> tensors{{"logits", model->logits(context, last)}};
   for (std::size_t i = 0; i < hidden.size(); ++i)

@@ -9,6 +9,7 @@
 #include "engine/model_tokenizer.h"
 #include "eval/divergence.h"
 #include "quant/codec.h"
+#include "storage/atomic_folder.h"
 #include "text/sample_text.h"
 
 namespace plimsoll::cli {
@@ -23,37 +24,6 @@ struct MergeFlags {
   WeightFlags weights;
   std::int64_t limit_tokens = 0;
   int threads = 0;
-};
-
-/// A folder that goes with the object.
-class Workplace {
- public:
-  explicit Workplace(fs::path path) : path_(std::move(path)) {
-    std::error_code error;
-    fs::remove_all(path_, error);
-    fs::create_directories(path_, error);
-    if (error)
-      throw InputError(path_.string(), "folder", error.message(), "a folder that can be made");
-  }
-  ~Workplace() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Workplace(const Workplace&) = delete;
-  Workplace& operator=(const Workplace&) = delete;
-  const fs::path& path() const { return path_; }
-
-  void become(const fs::path& target) {
-    std::error_code error;
-    fs::remove(target, error);  // an empty folder may be there
-    fs::rename(path_, target, error);
-    if (error)
-      throw InputError(target.string(), "output folder", error.message(),
-                       "a folder that can be made");
-  }
-
- private:
-  fs::path path_;
 };
 
 /// W + scale * B A of every layer with adapters, and every matrix that is quantised, decoded.
@@ -137,7 +107,7 @@ void run(const MergeFlags& flags) {
   flags.adapters.attach(*reference, flags.model);
   fs::path beside = fs::absolute(flags.output).lexically_normal();
   if (!beside.has_filename()) beside = beside.parent_path();
-  Workplace dense(beside.string() + ".merging");
+  AtomicFolder dense(beside.string() + ".merging");
   compress::save_dense(flags.model, merged(*reference), dense.path(), options.progress);
   const std::string dense_name = dense.path().string();
   if (!quantises) {

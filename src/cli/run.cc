@@ -35,8 +35,8 @@ Prompt prompt_of(const RunFlags& flags, const ModelConfig& config) {
   const int given = !flags.prompt.empty() + !flags.prompt_ids.empty() + !flags.prompt_file.empty();
   if (given > 1) throw InputError("-p, --prompt-ids, --prompt-file: give one of them, not several");
   Prompt prompt;
-  const bool ids_alone = !flags.prompt_ids.empty() &&
-                         (flags.print_ids || !has_tokenizer(flags.model.model));
+  const bool ids_alone =
+      !flags.prompt_ids.empty() && (flags.print_ids || !has_tokenizer(flags.model.model));
   if (!is_shape(flags.model.model) && !ids_alone) {
     prompt.tokenizer = load_tokenizer(flags.model.model, config);
   }

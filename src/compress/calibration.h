@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,13 @@ CalibrationText built_in_calibration_text(const Tokenizer& tokenizer);
 /// what they were chosen by.
 void refuse_shared_passage(const CalibrationText& calibration,
                            std::span<const std::int32_t> evaluated);
+
+/// Refuses to judge weights by the text that they were chosen by, as far as that can be known.
+/// `record`: what was kept of it, if any was used; `calibration`: the text itself, where it is at
+/// hand (nullptr: the checkpoint was calibrated before). InputError naming the text.
+void refuse_calibration_text(const std::optional<CalibrationRecord>& record,
+                             const CalibrationText* calibration, const Tokenizer& tokenizer,
+                             std::string_view text, std::span<const std::int32_t> ids);
 
 struct CalibrationOptions {
   CalibrationText text;

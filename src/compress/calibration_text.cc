@@ -52,6 +52,20 @@ void refuse_shared_passage(const CalibrationText& calibration,
       "another text: what weights were chosen by must not judge them");
 }
 
+void refuse_calibration_text(const std::optional<CalibrationRecord>& record,
+                             const CalibrationText* calibration, const Tokenizer& tokenizer,
+                             std::string_view text, std::span<const std::int32_t> ids) {
+  if (!record) return;
+  if (record->sha256 == sha256_hex(text)) {
+    throw InputError(record->text, "calibration text", "the evaluated text itself",
+                     "another text: what weights were chosen by must not judge them");
+  }
+  if (calibration != nullptr) return refuse_shared_passage(*calibration, ids);
+  // One of the texts that it may have been is at hand.
+  const CalibrationText built_in = built_in_calibration_text(tokenizer);
+  if (record->sha256 == built_in.sha256) refuse_shared_passage(built_in, ids);
+}
+
 CalibrationRecord record_of(const CalibrationOptions& options) {
   return {options.text.name, options.text.sha256, options.windows, options.window_tokens,
           options.seed};

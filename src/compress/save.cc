@@ -11,6 +11,7 @@
 #include "model/unknown_tensors.h"
 #include "quant/rounding.h"
 #include "storage/atomic_file.h"
+#include "storage/atomic_folder.h"
 #include "storage/json.h"
 #include "storage/safetensors_writer.h"
 
@@ -185,27 +186,13 @@ void save_quantized(Model& model, const fs::path& source, const LoadOptions& opt
                     const Progress& progress) {
   check_saving(source, options.weights, target);
   const fs::path whole = resolved(target);
-  const fs::path folder = partial(whole);
-  std::error_code error;
-  fs::remove_all(folder, error);
-  fs::create_directories(folder, error);
-  if (error)
-    throw InputError(folder.string(), "output folder", error.message(),
-                     "a folder that can be made");
-  try {
-    const Checkpoint checkpoint = Checkpoint::open(source);
-    write_tensors(model, checkpoint, options.weights.encode.source_dtype,
-                  folder / "model.safetensors", progress);
-    write_config(model, source, options, calibration, folder / "config.json");
-    copy_companions(source, folder);
-    fs::rename(folder, whole, error);  // takes the place of an empty folder
-    if (error)
-      throw InputError(whole.string(), "output folder", error.message(),
-                       "a folder that can be made");
-  } catch (...) {
-    fs::remove_all(folder, error);
-    throw;
-  }
+  AtomicFolder folder(partial(whole));
+  const Checkpoint checkpoint = Checkpoint::open(source);
+  write_tensors(model, checkpoint, options.weights.encode.source_dtype,
+                folder.path() / "model.safetensors", progress);
+  write_config(model, source, options, calibration, folder.path() / "config.json");
+  copy_companions(source, folder.path());
+  folder.become(whole);
 }
 
 }  // namespace plimsoll::compress

@@ -98,6 +98,23 @@ TEST_F(SaveTiny, AFolderThatHoldsSomethingIsRefusedAndALeftoverCleared) {
           ": output folder: found something there already, expected a new or an empty folder");
 }
 
+TEST_F(SaveTiny, ABiasThatTheConfigDeniesIsRefusedBesideAQuantisedMatrixToo) {
+  const auto model = load("qwen2-tiny", WeightFormat::nf4);
+  const fs::path target = folder_.path() / "out";
+  save_quantized(*model, test::golden("qwen2-tiny"), options_, calibration_, target, {});
+  std::string config = test::read_file(target / "config.json");
+  for (const auto& [from, to] : {std::pair<std::string, std::string>{"\"qwen2\"", "\"llama\""},
+                                 {"Qwen2ForCausalLM", "LlamaForCausalLM"}}) {
+    ASSERT_NE(config.find(from), std::string::npos) << from;
+    config.replace(config.find(from), from.size(), to);
+  }
+  test::write_file(target / "config.json", config);
+  EXPECT_NE(test::message_of<InputError>([&] {
+              load_model(target.string());
+            }).find("k_proj.bias: found a tensor that the model in config.json does not have"),
+            std::string::npos);
+}
+
 TEST_F(SaveTiny, AnInterruptedRunLeavesNothing) {
   const auto model = load("mistral-tiny", WeightFormat::nf4);
   const fs::path target = folder_.path() / "out";

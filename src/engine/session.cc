@@ -49,7 +49,8 @@ Tensor Session::append(std::span<const std::int32_t> ids, const Progress& progre
   sequence_.truncate(static_cast<std::int64_t>(ids_.size()));
   Tensor logits;
   forward_in_chunks(
-      *model_, context_, sequence_, ids, [&](std::int64_t first, const Tensor& hidden) {
+      *model_, context_, sequence_, ids,
+      [&](std::int64_t first, const Tensor& hidden) {
         const auto done = static_cast<std::size_t>(first + hidden.dim(0));
         ids_.insert(ids_.end(), ids.begin() + first,
                     ids.begin() + static_cast<std::ptrdiff_t>(done));

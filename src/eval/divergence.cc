@@ -84,6 +84,10 @@ struct Tally {
     Divergence result;
     result.kl_mean = kl.estimate();
     result.same_top = same_top.estimate();
+    if (auto& share = result.same_top.interval) {
+      share->low = std::max(share->low, 0.0);
+      share->high = std::min(share->high, 1.0);
+    }
     const Estimate log_ratio = difference.estimate();
     result.ppl_ratio.value = std::exp(log_ratio.value);
     if (log_ratio.interval) {

@@ -175,7 +175,12 @@ StoredQuantization stored_quantization(const nlohmann::json& config, const std::
   StoredQuantization stored;
   if (config.is_null()) return stored;
   const std::string where = file + ": quantization_config";
-  const std::string method = require_string(config, "quant_method", where);
+  // Files of before transformers 4.32 name no method: only bitsandbytes was there.
+  const bool is_old = find_field(config, "quant_method") == nullptr &&
+                      (find_field(config, "load_in_4bit") != nullptr ||
+                       find_field(config, "load_in_8bit") != nullptr);
+  const std::string method =
+      is_old ? "bitsandbytes" : require_string(config, "quant_method", where);
   if (method == "bitsandbytes") {
     stored.method = Method::bitsandbytes;
     stored.format = bitsandbytes_format(config, where, stored.outlier_threshold);

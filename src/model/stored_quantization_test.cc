@@ -134,6 +134,9 @@ TEST(StoredQuantization, UnknownMethodsAndSettingsAreRefusedByField) {
     return test::message_of<InputError>(
         [&] { stored_quantization(nlohmann::json::parse(json), "config.json"); });
   };
+  EXPECT_EQ(
+      stored_quantization({{"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}}, "c").format,
+      WeightFormat::nf4);  // as transformers wrote it before there was a quant_method
   EXPECT_EQ(message(R"({"quant_method": "awq"})"),
             "config.json: quantization_config: quant_method: found \"awq\", expected bitsandbytes, "
             "gptq or plimsoll");

@@ -46,6 +46,13 @@ Tensor typed(const Checkpoint& checkpoint, const std::string& name, DType dtype)
   return checkpoint.tensor(name);
 }
 
+/// Statistics in any floating-point dtype, as f32, which holds them all.
+Tensor as_f32(const Checkpoint& checkpoint, const std::string& name) {
+  const DType dtype = checkpoint.info(name).dtype;
+  if (dtype != DType::f16 && dtype != DType::bf16) return typed(checkpoint, name, DType::f32);
+  return converted(checkpoint.tensor(name), DType::f32);
+}
+
 Tensor flattened(const Tensor& tensor) {
   return tensor.reshaped({tensor.size()});
 }
@@ -111,7 +118,7 @@ Matrix read_block4(const Checkpoint& checkpoint, WeightFormat format, const std:
         static_cast<int>(require_int(state, "nested_blocksize", where, 1, 1 << 20));
     matrix.nested_offset = static_cast<float>(require_number(state, "nested_offset", where));
   } else {
-    matrix.scales = flattened(typed(checkpoint, weight + ".absmax", DType::f32));
+    matrix.scales = flattened(as_f32(checkpoint, weight + ".absmax"));
   }
   return matrix;
 }
@@ -123,7 +130,7 @@ Matrix read_int8(const Checkpoint& checkpoint, const StoredQuantization& stored,
   matrix.rows = rows;
   matrix.columns = columns;
   matrix.codes = typed(checkpoint, name + ".weight", DType::i8);
-  matrix.scales = flattened(typed(checkpoint, name + ".SCB", DType::f32));
+  matrix.scales = flattened(as_f32(checkpoint, name + ".SCB"));
   const std::string layout = name + ".weight_format";
   if (checkpoint.has(layout)) {
     const Tensor format = typed(checkpoint, layout, DType::u8);
@@ -150,6 +157,14 @@ Matrix read_int8(const Checkpoint& checkpoint, const StoredQuantization& stored,
   return matrix;
 }
 
+/// Without act-order a file may leave them out: column i is in group i / block.
+Tensor groups_in_order(std::int64_t columns, int block) {
+  Tensor groups = Tensor::empty(DType::i32, {columns});
+  for (std::int64_t i = 0; i < columns; ++i)
+    groups.data<std::int32_t>()[i] = static_cast<std::int32_t>(i / block);
+  return groups;
+}
+
 Matrix read_grouped(const Checkpoint& checkpoint, const StoredQuantization& stored,
                     const std::string& name, std::int64_t rows, std::int64_t columns) {
   Matrix matrix;
@@ -160,7 +175,9 @@ Matrix read_grouped(const Checkpoint& checkpoint, const StoredQuantization& stor
   matrix.codes = typed(checkpoint, name + ".qweight", DType::i32);
   matrix.zeros = typed(checkpoint, name + ".qzeros", DType::i32);
   matrix.scales = typed(checkpoint, name + ".scales", DType::f16);
-  matrix.group_index = typed(checkpoint, name + ".g_idx", DType::i32);
+  matrix.group_index = checkpoint.has(name + ".g_idx")
+                           ? typed(checkpoint, name + ".g_idx", DType::i32)
+                           : groups_in_order(columns, matrix.block);
   return matrix;
 }
 

@@ -1,6 +1,9 @@
 #include "model/unknown_tensors.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <set>
+#include <span>
 #include <string_view>
 
 namespace plimsoll {
@@ -15,6 +18,11 @@ bool is_in_a_layer(std::string_view name) {
 bool is_quantised(std::string_view name) {
   return name.ends_with(".qweight") || name.ends_with(".g_idx") || name.ends_with(".SCB") ||
          name.ends_with(".weight.absmax") || name.ends_with(".weight_scale");
+}
+
+bool is_zero(const Tensor& tensor) {
+  return std::ranges::all_of(std::span(tensor.raw(), tensor.bytes()),
+                             [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 }  // namespace
@@ -42,7 +50,7 @@ void refuse_unknown_tensors(const Checkpoint& checkpoint, const StoredQuantizati
       quantised_modules.emplace(name.substr(0, name.size() - kWeight.size()));
     }
   }
-  // X.weight.absmax, X.SCB, X.qweight, ...; old GPTQ files hold a bias of zeros besides.
+  // X.weight.absmax, X.SCB, X.qweight, ...
   const auto is_statistic = [&](std::string_view name) {
     for (std::size_t dot = name.rfind('.'); dot != std::string_view::npos && dot > 0;
          dot = name.rfind('.', dot - 1)) {
@@ -52,7 +60,9 @@ void refuse_unknown_tensors(const Checkpoint& checkpoint, const StoredQuantizati
   };
   for (const std::string& full_name : checkpoint.names()) {
     const std::string_view name = without_prefix(full_name);
-    if (!is_in_a_layer(name) || is_buffer(name) || names.contains(name) || is_statistic(name))
+    if (!is_in_a_layer(name) || is_buffer(name) || names.contains(name)) continue;
+    // Old GPTQ files hold a bias of zeros beside every matrix.
+    if (is_statistic(name) && (!name.ends_with(".bias") || is_zero(checkpoint.tensor(full_name))))
       continue;
     if (stored.method == StoredQuantization::Method::none && is_quantised(name)) {
       throw InputError((checkpoint.directory() / "config.json").string(), "quantization_config",

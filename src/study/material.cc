@@ -6,7 +6,8 @@
 #include "engine/generate.h"
 #include "engine/model_tokenizer.h"
 #include "model/load_model.h"
-#include "text/chat_template.h"
+#include "model/stored_quantization.h"
+#include "text/chat_prompt.h"
 
 namespace plimsoll::study {
 
@@ -18,17 +19,11 @@ constexpr std::int64_t kQuickWindows = 4;
 /// What the user asks, in the form that the model was trained on where it has one.
 SamplePrompt asked(const std::string& model, const Tokenizer& tokenizer,
                    const std::string& request) {
-  const auto chat = ChatTemplate::load(model);
+  auto chat = ChatTemplate::load(model);
   if (!chat) return {request, tokenizer.encode(request)};
-  nlohmann::ordered_json variables = template_variables(model);
-  variables["messages"] = nlohmann::ordered_json::array({{{"role", "user"}, {"content", request}}});
-  variables["add_generation_prompt"] = true;
-  SamplePrompt prompt{chat->render(variables), {}};
-  EncodeOptions encode;
-  encode.parse_special = true;
-  encode.add_bos = false;  // the template has written it
-  prompt.ids = tokenizer.encode(prompt.text, encode);
-  return prompt;
+  const ChatPrompt prompt(*std::move(chat), template_variables(model), tokenizer);
+  const std::vector<ChatMessage> messages{{"user", request}};
+  return {prompt.text(messages), prompt.ids(messages)};
 }
 
 SamplePrompt continued(const Tokenizer& tokenizer, const std::string& beginning) {
@@ -50,9 +45,14 @@ Material made_up(const StudyOptions& options, const ModelConfig& config) {
 void read_text(Material& material, const StudyOptions& options, const ModelConfig& config) {
   std::vector<std::int32_t>& text = material.judged;
   text = material.tokenizer->encode(options.text);
-  if (std::ranges::any_of(options.variants, [](const Variant& variant) {
-        return compress::needs_calibration(variant.weights);
-      })) {
+  const auto stored = stored_quantization(config.quantization, options.model);
+  compress::refuse_calibration_text(stored.calibration, nullptr, *material.tokenizer, options.text,
+                                    text);
+  const bool is_calibrated = stored.method == StoredQuantization::Method::none &&
+                             std::ranges::any_of(options.variants, [](const Variant& variant) {
+                               return compress::needs_calibration(variant.weights);
+                             });
+  if (is_calibrated) {
     compress::refuse_shared_passage(compress::built_in_calibration_text(*material.tokenizer), text);
   }
   const auto room = std::min(options.prefill_tokens, config.max_positions - 1);
