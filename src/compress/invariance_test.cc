@@ -7,13 +7,14 @@
 #include <cstring>
 #include <vector>
 
+#include "compress/calibration.h"
 #include "core/rng.h"
 #include "core/threads.h"
-#include "model/load_model.h"
+#include "model/peft_adapter.h"
 #include "model/prefill.h"
 #include "support/support.h"
 
-namespace plimsoll {
+namespace plimsoll::compress {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
@@ -33,21 +34,25 @@ struct Case {
   WeightFormat weights;
   ops::Compute compute = ops::Compute::exact;
   kv::KvFormat kv = kv::KvFormat::f32;
+  bool lora = false;  // with the adapter of tests/golden
 };
 
 std::vector<Case> cases() {
   using enum WeightFormat;
   std::vector<Case> all;
   for (const char* model : {"mistral-tiny", "gpt2-tiny"}) {
-    for (const WeightFormat format :
-         {fp32, fp16, bf16, int8, int8_dynamic, fp8, nf4, nf4_dq, fp4, log4, int4}) {
+    for (const WeightFormat format : {fp32, fp16, bf16, int8, int8_dynamic, int8_static, fp8, nf4,
+                                      nf4_dq, fp4, fp4_dq, log4, int4, gptq}) {
       all.push_back({model, format});
     }
-    for (const WeightFormat format : {fp32, bf16, int8, nf4_dq, int4}) {
+    for (const WeightFormat format : {fp32, bf16, int8, int8_static, nf4_dq, fp4_dq, int4, gptq}) {
       all.push_back({model, format, ops::Compute::fast});
     }
     for (const auto format : {kv::KvFormat::bf16, kv::KvFormat::fp16, kv::KvFormat::int8}) {
       all.push_back({model, bf16, ops::Compute::fast, format});
+    }
+    for (const WeightFormat format : {fp32, nf4_dq}) {
+      all.push_back({model, format, ops::Compute::fast, kv::KvFormat::f32, true});
     }
   }
   return all;
@@ -59,17 +64,27 @@ class Invariance : public testing::TestWithParam<Case> {
     LoadOptions options;
     options.weights.format = GetParam().weights;
     options.weights.pack = true;
-    model_ = load_model(test::golden(GetParam().model).string(), options);
+    const std::string folder = test::golden(GetParam().model).string();
+    CalibrationOptions calibration;
+    if (needs_calibration(GetParam().weights)) {
+      Rng rng(3);
+      calibration.text.ids = random_ids(rng, 600, load_config(folder).vocab_size);
+      calibration.windows = 2;
+      calibration.window_tokens = 64;
+    }
+    model_ = load_model_in(folder, options, &calibration);
+    if (GetParam().lora) attach_adapter(*model_, folder, load_adapter(folder + "-lora"), 1);
     context_.compute = GetParam().compute;
     context_.kv = GetParam().kv;
     context_.numerics = ops::Numerics::invariant;
   }
   ~Invariance() override { set_threads(0); }
 
-  Ids random_ids(Rng& rng, std::size_t count) const {
-    const auto vocabulary = static_cast<std::uint64_t>(model_->config().vocab_size);
+  static Ids random_ids(Rng& rng, std::size_t count, std::int64_t vocabulary) {
     Ids ids(count);
-    for (std::int32_t& id : ids) id = static_cast<std::int32_t>(rng.below(vocabulary));
+    for (std::int32_t& id : ids) {
+      id = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(vocabulary)));
+    }
     return ids;
   }
 
@@ -117,9 +132,10 @@ class Invariance : public testing::TestWithParam<Case> {
 
 TEST_P(Invariance, BitsDoNotDependOnChunksNeighboursPrefixesOrThreads) {
   Rng rng(11);
-  const Ids a = random_ids(rng, 90);
-  const Ids b = random_ids(rng, 50);
-  Ids c = random_ids(rng, 70);
+  const std::int64_t vocabulary = model_->config().vocab_size;
+  const Ids a = random_ids(rng, 90, vocabulary);
+  const Ids b = random_ids(rng, 50, vocabulary);
+  Ids c = random_ids(rng, 70, vocabulary);
   std::copy_n(a.begin(), 37, c.begin());  // a prefix to share
   const Tensor logits_a = at_once(a);
   const Tensor logits_b = at_once(b);
@@ -151,10 +167,10 @@ INSTANTIATE_TEST_SUITE_P(Models, Invariance, testing::ValuesIn(cases()), [](cons
   const Case& c = tested.param;
   std::string name = std::string(c.model) + "_" + std::string(quant::format_name(c.weights)) + "_" +
                      std::string(ops::compute_name(c.compute)) + "_kv" +
-                     std::to_string(static_cast<int>(c.kv));
+                     std::to_string(static_cast<int>(c.kv)) + (c.lora ? "_lora" : "");
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
 
 }  // namespace
-}  // namespace plimsoll
+}  // namespace plimsoll::compress
