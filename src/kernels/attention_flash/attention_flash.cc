@@ -23,9 +23,10 @@ void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
   const AttentionTiles tiles(args, kernels);
   const std::int64_t count = (tiles.rows() + kTileRows - 1) / kTileRows;
   parallel_for(args.kv.layout.kv_heads * count, 1, [&](std::int64_t first, std::int64_t last) {
-    std::vector<std::byte> q(static_cast<std::size_t>(kTileRows * tiles.packed_bytes()));
-    AttentionStates total(kTileRows, tiles.padded_dim());
-    AttentionStates part(kAttentionRows, tiles.padded_dim());
+    const std::int64_t most = std::min(kTileRows, tiles.rows());
+    std::vector<std::byte> q(static_cast<std::size_t>(most * tiles.packed_bytes()));
+    AttentionStates total(most, tiles.padded_dim());
+    AttentionStates part(std::min(most, kAttentionRows), tiles.padded_dim());
     AttentionLookAhead ahead;
     for (std::int64_t item = first; item < last; ++item) {
       const std::int64_t head = item / count;
