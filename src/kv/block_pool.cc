@@ -10,7 +10,7 @@ namespace plimsoll::kv {
 
 std::int64_t KvShape::bytes_per_token() const {
   const std::int64_t scales = layout().block_scales() * static_cast<std::int64_t>(sizeof(float));
-  return layers * 2 * (layout().block_bytes() + scales) / kBlockTokens;
+  return layers * (layout().block_bytes() + 2 * scales) / kBlockTokens;
 }
 
 std::int64_t KvShape::tokens_held(std::int64_t length, std::int64_t step) const {
@@ -29,8 +29,8 @@ BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens)
   const Shape scales{blocks_, shape.layout().block_scales()};
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     // Attention walks all of it, block by block.
-    layers_.push_back({empty_on_huge_pages(DType::u8, codes), empty_on_huge_pages(DType::u8, codes),
-                       Tensor::empty(DType::f32, scales), Tensor::empty(DType::f32, scales)});
+    layers_.push_back({empty_on_huge_pages(DType::u8, codes), Tensor::empty(DType::f32, scales),
+                       Tensor::empty(DType::f32, scales)});
   }
   free_.reserve(static_cast<std::size_t>(blocks_));
   for (std::int64_t block = blocks_; block-- > 0;)
@@ -70,7 +70,7 @@ bool BlockPool::is_shared(std::int32_t block) const {
 
 void BlockPool::copy(std::int32_t from, std::int32_t to) {
   for (Layer& layer : layers_) {
-    for (Tensor* part : {&layer.keys, &layer.values, &layer.key_scales, &layer.value_scales}) {
+    for (Tensor* part : {&layer.codes, &layer.key_scales, &layer.value_scales}) {
       const std::size_t bytes = part->bytes() / static_cast<std::size_t>(blocks_);
       std::memcpy(part->raw() + static_cast<std::size_t>(to) * bytes,
                   part->raw() + static_cast<std::size_t>(from) * bytes, bytes);
@@ -81,8 +81,8 @@ void BlockPool::copy(std::int32_t from, std::int32_t to) {
 KvView BlockPool::layer(std::int64_t index) {
   Layer& layer = layers_[static_cast<std::size_t>(index)];
   return {.layout = shape_.layout(),
-          .keys = layer.keys.raw(),
-          .values = layer.values.raw(),
+          .keys = layer.codes.raw(),
+          .values = layer.codes.raw() + shape_.layout().part_bytes(),
           .key_scales = layer.key_scales.data<float>(),
           .value_scales = layer.value_scales.data<float>()};
 }

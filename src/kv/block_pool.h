@@ -58,7 +58,7 @@ class BlockPool {
 
  private:
   struct Layer {
-    Tensor keys, values;              // u8 [blocks, layout().block_bytes()]
+    Tensor codes;                     // u8 [blocks, layout().block_bytes()]: keys, then values
     Tensor key_scales, value_scales;  // f32 [blocks, layout().block_scales()]
   };
 

@@ -21,19 +21,22 @@ constexpr std::array kFormats{KvFormat::f32, KvFormat::bf16, KvFormat::fp16, KvF
 
 /// Blocks of its own, filled with NaN (0xff bytes), in a shuffled order.
 struct Cache {
-  std::vector<std::byte> keys, values;
+  std::vector<std::byte> codes;
   std::vector<float> key_scales, value_scales;
   std::vector<std::int32_t> table{2, 0, 1};
   KvView view;
 
   explicit Cache(KvLayout layout) {
-    keys.assign(static_cast<std::size_t>(3 * layout.block_bytes()), std::byte{0xff});
-    values = keys;
+    codes.assign(static_cast<std::size_t>(3 * layout.block_bytes()), std::byte{0xff});
     key_scales.assign(static_cast<std::size_t>(3 * layout.block_scales()), kNan);
     value_scales = key_scales;
-    view = {
-        layout, keys.data(), values.data(), key_scales.data(), value_scales.data(), table.data(),
-        0,      48};
+    view = {.layout = layout,
+            .keys = codes.data(),
+            .values = codes.data() + layout.part_bytes(),
+            .key_scales = key_scales.data(),
+            .value_scales = value_scales.data(),
+            .table = table.data(),
+            .length = 48};
   }
 };
 
@@ -88,25 +91,22 @@ TEST(KvLayout, IsAsDrawn) {
   const auto keys = random_rows(48 * 2 * 20, 1), values = random_rows(48 * 2 * 20, 2);
   write_tokens(cache.view, 0, 48, keys.data(), values.data());
   // Token 35 is slot 3 of block 1; head 1, element 5.
-  const std::size_t block = 1 * 2 * 16 * 32, head = 16 * 32;
-  const auto at = [](const std::vector<std::byte>& bytes, std::size_t element) {
+  const std::size_t part = 2 * 16 * 32, block = 1 * 2 * part, head = 16 * 32;
+  const auto at = [&](std::size_t element) {
     std::uint16_t bits = 0;
-    std::memcpy(&bits, bytes.data() + element * 2, 2);
+    std::memcpy(&bits, cache.codes.data() + element * 2, 2);
     return bits;
   };
   const std::size_t source = (35 * 2 + 1) * 20 + 5;
-  EXPECT_EQ(at(cache.keys, block + head + (5 / 2 * 16 + 3) * 2 + 5 % 2),
-            to_bf16(keys[source]).bits);
-  EXPECT_EQ(at(cache.values, block + head + (3 / 2 * 32 + 5) * 2 + 3 % 2),
-            to_bf16(values[source]).bits);
-  EXPECT_EQ(at(cache.keys, block + head + (20 / 2 * 16 + 3) * 2), 0) << "padding";
+  EXPECT_EQ(at(block + head + (5 / 2 * 16 + 3) * 2 + 5 % 2), to_bf16(keys[source]).bits);
+  EXPECT_EQ(at(block + part + head + (3 / 2 * 32 + 5) * 2 + 3 % 2), to_bf16(values[source]).bits);
+  EXPECT_EQ(at(block + head + (20 / 2 * 16 + 3) * 2), 0) << "padding";
 
   Cache plain({KvFormat::f32, 2, 20});
   write_tokens(plain.view, 0, 48, keys.data(), values.data());
-  const auto* k = reinterpret_cast<const float*>(plain.keys.data());
-  const auto* v = reinterpret_cast<const float*>(plain.values.data());
-  EXPECT_EQ(k[block + head + 5 * 16 + 3], keys[source]);
-  EXPECT_EQ(v[block + head + 3 * 32 + 5], values[source]);
+  const auto* codes = reinterpret_cast<const float*>(plain.codes.data());
+  EXPECT_EQ(codes[block + head + 5 * 16 + 3], keys[source]);
+  EXPECT_EQ(codes[block + part + head + 3 * 32 + 5], values[source]);
 }
 
 TEST(KvLayout, ABf16ValueClearsTheOtherOfItsPair) {

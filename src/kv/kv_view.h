@@ -14,9 +14,11 @@ inline constexpr std::int64_t kBlockTokens = 16;
 /// token, absmax / 127, for keys and values apart.
 enum class KvFormat : std::uint8_t { f32, bf16, fp16, int8 };
 
-/// A block of one layer holds 16 tokens of every KV head. Keys lie with the tokens innermost, so
-/// that a register holds one element of 16 keys; values lie with the elements innermost: both are
-/// the right-hand operand of a product as the vector units take it, and nothing is repacked at use.
+/// A block of one layer holds 16 tokens of every KV head: all heads' keys, and right behind them
+/// all heads' values, so that whoever walks a sequence reads long runs wherever its blocks lie.
+/// Keys lie with the tokens innermost, so that a register holds one element of 16 keys; values lie
+/// with the elements innermost: both are the right-hand operand of a product as the vector units
+/// take it, and nothing is repacked at use.
 ///
 ///   f32, fp16, int8   keys    [kv head][element][token 0..15]
 ///                     values  [kv head][token][element]
@@ -43,7 +45,9 @@ struct KvLayout {
   /// One head's keys (or values) of a block.
   std::int64_t head_bytes() const { return kBlockTokens * padded_dim() * element_bytes(); }
   /// All heads' keys (or values) of a block.
-  std::int64_t block_bytes() const { return kv_heads * head_bytes(); }
+  std::int64_t part_bytes() const { return kv_heads * head_bytes(); }
+  /// From one block to the next: its keys and its values.
+  std::int64_t block_bytes() const { return 2 * part_bytes(); }
   /// Scales of a block's keys (or values): 0 but for int8.
   std::int64_t block_scales() const {
     return format == KvFormat::int8 ? kv_heads * kBlockTokens : 0;
@@ -54,8 +58,8 @@ struct KvLayout {
 /// position also where a window has dropped the first blocks: their entries are -1.
 struct KvView {
   KvLayout layout;
-  std::byte* keys = nullptr;  // the layer's pool: block b begins at b * layout.block_bytes()
-  std::byte* values = nullptr;
+  std::byte* keys = nullptr;    // the layer's pool: block b's begin at b * layout.block_bytes()
+  std::byte* values = nullptr;  // likewise: keys + layout.part_bytes()
   float* key_scales = nullptr;  // int8: block b's begin at b * layout.block_scales()
   float* value_scales = nullptr;
   const std::int32_t* table = nullptr;  // block ids, one for every 16 tokens

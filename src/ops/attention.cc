@@ -14,8 +14,8 @@ namespace {
 
 /// Bytes of one token's keys and values in a cache.
 std::int64_t token_bytes(const kv::KvLayout& layout) {
-  return 2 *
-         (layout.block_bytes() + layout.block_scales() * static_cast<std::int64_t>(sizeof(float))) /
+  return (layout.block_bytes() +
+          2 * layout.block_scales() * static_cast<std::int64_t>(sizeof(float))) /
          kv::kBlockTokens;
 }
 

@@ -4,8 +4,8 @@
 
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <string>
+#include <vector>
 
 #include "core/threads.h"
 #include "kernels/attention/attention_cases.h"
@@ -57,10 +57,29 @@ struct Bench {
   bool shuffled = true;
 };
 
-/// Runs the variant over `problems` in turn.
-void time_variant(benchmark::State& state, const Bench& bench,
-                  std::vector<std::unique_ptr<AttentionCase>>& problems) {
-  AttentionCase& problem = *problems.front();
+/// Keys and values of another layer, the same in another place.
+struct Layer {
+  Tensor codes;
+  std::vector<float> key_scales, value_scales;
+  AttentionArgs args;
+
+  explicit Layer(const AttentionCase& problem)
+      : codes(empty_on_huge_pages(DType::u8, problem.codes.shape())),
+        key_scales(problem.key_scales),
+        value_scales(problem.value_scales),
+        args(problem.args) {
+    std::memcpy(codes.raw(), problem.codes.raw(), codes.bytes());
+    args.kv.keys = codes.raw();
+    args.kv.values = codes.raw() + args.kv.layout.part_bytes();
+    args.kv.key_scales = key_scales.data();
+    args.kv.value_scales = value_scales.data();
+  }
+  Layer(Layer&&) = default;
+};
+
+/// Runs the variant over the problem and `layers` in turn.
+void time_variant(benchmark::State& state, const Bench& bench, AttentionCase& problem,
+                  const std::vector<Layer>& layers) {
   if (const Support support = bench.variant->supports(problem.args); !support) {
     return state.SkipWithError(support.reason.c_str());
   }
@@ -71,17 +90,17 @@ void time_variant(benchmark::State& state, const Bench& bench,
   }
   std::size_t next = 0;
   for ([[maybe_unused]] auto _ : state) {
-    bench.variant->run(problems[next]->args);
-    next = (next + 1) % problems.size();
+    bench.variant->run(next == 0 ? problem.args : layers[next - 1].args);
+    next = (next + 1) % (layers.size() + 1);
   }
   double pairs = 0;  // of a query and a key that it sees
   for (std::int64_t i = 0; i < bench.q_len; ++i) {
     pairs += static_cast<double>(problem.args.visible_end(i) - problem.args.visible_begin(i));
   }
   const kv::KvLayout& layout = problem.args.kv.layout;
-  const auto block_bytes = static_cast<double>(layout.block_bytes() + 4 * layout.block_scales());
+  const auto block_bytes = static_cast<double>(layout.block_bytes() + 8 * layout.block_scales());
   const double bytes =
-      2 * static_cast<double>(bench.k_len) * block_bytes / static_cast<double>(kv::kBlockTokens);
+      static_cast<double>(bench.k_len) * block_bytes / static_cast<double>(kv::kBlockTokens);
   const auto iterations = static_cast<double>(state.iterations());
   using benchmark::Counter;
   state.counters["GOP/s"] =
@@ -90,24 +109,25 @@ void time_variant(benchmark::State& state, const Bench& bench,
   state.counters["threads"] = static_cast<double>(threads());
 }
 
+AttentionCase problem_of(const Bench& bench) {
+  return {AttentionShape{kHeads, kKvHeads, kHeadDim, bench.q_len, bench.k_len}, bench.format,
+          bench.compute, bench.shuffled};
+}
+
 void prefill(benchmark::State& state, const Bench& bench) {
-  std::vector<std::unique_ptr<AttentionCase>> problems;
-  problems.push_back(std::make_unique<AttentionCase>(
-      AttentionShape{kHeads, kKvHeads, kHeadDim, bench.q_len, bench.k_len}, bench.format,
-      bench.compute, bench.shuffled));
-  time_variant(state, bench, problems);
+  AttentionCase problem = problem_of(bench);
+  time_variant(state, bench, problem, {});
 }
 
 void decode(benchmark::State& state, const Bench& bench) {
-  std::vector<std::unique_ptr<AttentionCase>> problems;
-  std::int64_t bytes = 0;
-  while (bytes < kDecodeBytes) {
-    problems.push_back(std::make_unique<AttentionCase>(
-        AttentionShape{kHeads, kKvHeads, kHeadDim, bench.q_len, bench.k_len}, bench.format,
-        bench.compute, bench.shuffled));
-    bytes += static_cast<std::int64_t>(2 * problems.back()->keys.bytes());
+  AttentionCase problem = problem_of(bench);
+  const auto layer_bytes = static_cast<std::int64_t>(problem.codes.bytes());
+  std::vector<Layer> layers;
+  layers.reserve(static_cast<std::size_t>(kDecodeBytes / layer_bytes));
+  for (std::int64_t bytes = layer_bytes; bytes < kDecodeBytes; bytes += layer_bytes) {
+    layers.emplace_back(problem);
   }
-  time_variant(state, bench, problems);
+  time_variant(state, bench, problem, layers);
 }
 
 constexpr const char* kFormatNames[] = {"f32", "bf16", "fp16", "int8"};
@@ -146,7 +166,7 @@ bool register_all() {
     for (const auto list : {attention_eager_variants(), attention_flash_variants()}) {
       for (const Variant& variant : list) {
         if (!measured(variant, arithmetic)) continue;
-        for (const std::int64_t tokens : {1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192}) {
+        for (std::int64_t tokens = 1; tokens <= 8192; tokens *= 2) {
           add("prefill", prefill, {&variant, tokens, tokens, format, compute});
         }
       }

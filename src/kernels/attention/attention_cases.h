@@ -34,7 +34,7 @@ inline std::vector<float> normal_values(std::int64_t count, std::uint64_t seed) 
 /// Blocks in shuffled (or rising) order, with NaN wherever no token was written; blocks that the
 /// window has passed are dropped. Results are written to `out`, which begins as NaN.
 struct AttentionCase {
-  Tensor keys, values;  // u8, as a pool holds them
+  Tensor codes;  // u8, as a pool holds them
   std::vector<float> key_scales, value_scales, q, out;
   std::vector<std::int32_t> table;
   AttentionArgs args;
@@ -74,10 +74,8 @@ struct AttentionCase {
             std::uint64_t seed) {
     args.kv.layout = {format, shape.kv_heads, shape.head_dim};
     const kv::KvLayout& layout = args.kv.layout;
-    for (Tensor* part : {&keys, &values}) {
-      *part = empty_on_huge_pages(DType::u8, {blocks, layout.block_bytes()});
-      std::memset(part->raw(), 0xff, part->bytes());
-    }
+    codes = empty_on_huge_pages(DType::u8, {blocks, layout.block_bytes()});
+    std::memset(codes.raw(), 0xff, codes.bytes());
     key_scales.assign(static_cast<std::size_t>(blocks * layout.block_scales()),
                       std::numeric_limits<float>::quiet_NaN());
     value_scales = key_scales;
@@ -87,8 +85,8 @@ struct AttentionCase {
     for (std::size_t i = table.size(); shuffled && i > 1; --i) {  // Fisher-Yates
       std::swap(table[i - 1], table[rng.below(i)]);
     }
-    args.kv.keys = keys.raw();
-    args.kv.values = values.raw();
+    args.kv.keys = codes.raw();
+    args.kv.values = codes.raw() + layout.part_bytes();
     args.kv.key_scales = key_scales.data();
     args.kv.value_scales = value_scales.data();
     args.kv.table = table.data();

@@ -107,8 +107,8 @@ AttentionAhead* AttentionLookAhead::at(const AttentionArgs& args, std::int64_t f
     const std::int64_t first_block = tile * kAttentionTile / kBlockTokens;
     const std::int64_t end_block = std::min(first_block + kAttentionTile / kBlockTokens,
                                             (args.kv.length + kBlockTokens - 1) / kBlockTokens);
-    for (const std::byte* base : {args.kv.keys, args.kv.values}) {
-      for (std::int64_t block = first_block; block < end_block; ++block) {
+    for (std::int64_t block = first_block; block < end_block; ++block) {
+      for (const std::byte* base : {args.kv.keys, args.kv.values}) {
         if (args.kv.table[block] < 0) continue;  // before the window
         pieces_[count++] =
             base + args.kv.table[block] * layout.block_bytes() + first_head * layout.head_bytes();
