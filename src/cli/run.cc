@@ -183,7 +183,7 @@ void add_run(CLI::App& app) {
           fmt::format("Tokens that a conversation may have (0: what the model takes, at most {})",
                       kDefaultContext))
       ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 30))
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 50))
       ->needs(chat);
   command->callback([flags, new_tokens] {
     if (flags->chat.chat && new_tokens->count() == 0)

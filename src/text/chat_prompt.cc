@@ -123,8 +123,8 @@ ChatPrompt::ChatPrompt(ChatTemplate chat_template, nlohmann::ordered_json variab
   add("bos_token", tokenizer.bos_id());
   add("eos_token", tokenizer.eos_id());
   // A token that a model has not is no variable; what the caller did not give is none.
-  for (auto at = variables_.begin(); at != variables_.end();) {
-    at = at->is_null() ? variables_.erase(at) : at + 1;
+  for (const char* name : {"bos_token", "eos_token"}) {
+    if (variables_.contains(name) && variables_[name].is_null()) variables_.erase(name);
   }
   for (const char* absent : {"tools", "documents"}) {
     if (!variables_.contains(absent)) variables_[absent] = nullptr;

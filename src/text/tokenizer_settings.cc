@@ -34,7 +34,7 @@ void read_tokenizer_config(const Json& json, const std::string& where,
   settings.eos_token = read_special(json, "eos_token", where);
   settings.add_bos = find_bool(json, "add_bos_token", where);
   settings.add_eos = find_bool(json, "add_eos_token", where);
-  settings.legacy = find_bool(json, "legacy", where).value_or(true);
+  settings.legacy = find_bool(json, "legacy", where).value_or(false);
   settings.tokenizer_class = find_string(json, "tokenizer_class", where).value_or("");
   if (settings.tokenizer_class.ends_with("Fast")) {
     settings.tokenizer_class.resize(settings.tokenizer_class.size() - 4);

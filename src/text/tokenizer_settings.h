@@ -16,8 +16,8 @@ struct TokenizerSettings {
   std::optional<std::string> bos_token, eos_token;
   std::optional<bool> add_bos, add_eos;
   /// Of tokenizer.model: each text between special tokens gets the model's prefix, not only the
-  /// first (transformers' LlamaTokenizer, whose default it is).
-  bool legacy = true;
+  /// first. transformers 5 takes it as false where the file says nothing.
+  bool legacy = false;
   std::string tokenizer_class;  // without "Fast"; empty when unknown
   std::string model_type;       // of config.json; empty when unknown
   std::vector<AddedToken> added_tokens;

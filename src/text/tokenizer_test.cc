@@ -292,10 +292,10 @@ TEST(TokenizerTest, MistralsControlTokensAreFoundOnRequest) {
   const auto tokenizer = Tokenizer::load(
       test::shared("tokenizers/mistral/mistral_instruct_tokenizer_240323.model.v3"));
   const Ids ids =
-      tokenizer->encode("<s>[INST]Hi[/INST]", {.add_bos = false, .parse_special = true});
+      tokenizer->encode("<s>[INST] Hi[/INST]", {.add_bos = false, .parse_special = true});
   ASSERT_EQ(ids.size(), 4u);
   EXPECT_EQ(tokenizer->piece(ids[1]), "[INST]");
-  EXPECT_EQ(tokenizer->piece(ids[2]), "▁Hi");  // the prefix of each text
+  EXPECT_EQ(tokenizer->piece(ids[2]), "▁Hi");  // its own space: no second prefix
   EXPECT_EQ(tokenizer->decode(ids), "Hi");
   for (const std::int32_t id : tokenizer->encode("<s>[INST] Hi[/INST]", kBare)) {
     EXPECT_FALSE(tokenizer->is_special(id));

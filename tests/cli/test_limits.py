@@ -54,8 +54,8 @@ class Memory(CommandTest):
         ids = ",".join(["5"] * 20_000)
         arguments = ["run", DRAFT, "--prompt-ids", ids, "--print-ids", "-n", 1, "--allow-long", "-t", 1,
                      "--prefill-chunk", 5000, "--explain", "--attention"]
-        said = self.assert_refused_within(600, *arguments, "eager")
-        self.assertRegex(said, r"eager attention of 5000 queries over 20000 keys needs 4\d\d\.\d MB, [\d.]+ MB are available")
+        said = self.assert_refused_within(450, *arguments, "eager")
+        self.assertRegex(said, r"eager attention of 5000 queries over 20000 keys needs 4\d\d MB, [\d.]+ MB are available")
 
 
 class Interrupt(CommandTest):

@@ -90,7 +90,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   AddedTokenMatcher tokens_in_text_;
   std::optional<CutFinder> cuts_;                              // none when nowhere is safe
   std::unique_ptr<SentencePieceProcessor> first_, continued_;  // with the prefix, and without
-  bool legacy_ = true;                                         // TokenizerSettings::legacy
+  bool legacy_ = false;                                        // TokenizerSettings::legacy
 };
 
 SentencePieceTokenizer::SentencePieceTokenizer(SentencePieceFile file,
