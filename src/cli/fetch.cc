@@ -123,6 +123,7 @@ void add_fetch(CLI::App& app) {
       "Example:\n"
       "  plimsoll fetch treasure-island -o corpus.txt");
   std::vector<std::string> names;
+  names.reserve(std::size(kBooks));
   for (const Book& book : kBooks) names.emplace_back(book.name);
   command->add_option("NAME", flags->name, "Which text")->required()->check(CLI::IsMember(names));
   command->add_option("-o,--output", flags->output, "File to write (default: NAME.txt)");

@@ -32,9 +32,11 @@ void run(const LogitsFlags& flags) {
                                     flags.hidden ? &hidden : nullptr, progress_bar());
 
   std::vector<std::pair<std::string, Tensor>> tensors{{"logits", model->logits(context, last)}};
+  tensors.reserve(1 + hidden.size());
   for (std::size_t i = 0; i < hidden.size(); ++i)
     tensors.emplace_back(fmt::format("hidden.{}", i), hidden[i]);
   std::vector<std::pair<std::string, TensorSpec>> specs;
+  specs.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors)
     specs.push_back({name, {tensor.dtype(), tensor.shape()}});
   std::map<std::string, std::string> metadata = ops::settings_of(context);

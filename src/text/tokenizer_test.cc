@@ -241,7 +241,7 @@ TEST(TokenizerTest, TheGpt2ModelsFilesAgree) {
   EXPECT_EQ(json->bos_id(), files->bos_id());
   for (const std::string& text : agreement_texts()) {
     for (const bool parse_special : {false, true}) {
-      const std::string marked = text + "<|endoftext|>" + text;
+      const std::string marked = fmt::format("{0}<|endoftext|>{0}", text);
       const Ids ids = json->encode(marked, {.parse_special = parse_special});
       EXPECT_EQ(ids, files->encode(marked, {.parse_special = parse_special})) << text;
       EXPECT_EQ(std::count(ids.begin(), ids.end(), *json->bos_id()), parse_special ? 1 : 0);

@@ -146,6 +146,7 @@ void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings,
     found.push_back(token);
   }
   std::vector<std::string> spellings;
+  spellings.reserve(found.size());
   for (const AddedToken& token : found) spellings.push_back(token.content);
   tokens_in_text_ = AddedTokenMatcher(std::move(found), spellings);
 }
