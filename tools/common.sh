@@ -26,8 +26,6 @@ prepare_environment() {
   export CCACHE_DIR=${CCACHE_DIR:-$top/build/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-2G}
   # A clone made by one user and built by another (a container, sudo) is still ours to ask about.
   export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$top
-  # Waiting threads sleep: several tests at once on few cores would otherwise spin against each other.
-  export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 }
 
 # install_packages build|test

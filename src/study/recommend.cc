@@ -175,11 +175,11 @@ std::string confidence_of(const Workload& work, const VariantResult& chosen,
   if (runner_up == nullptr) return "the only one within the budget";
   const Versus lead = work.better(chosen, *runner_up);
   if (lead.verdict == "unknown") {
-    return fmt::format("not sure: one repeat tells nothing about noise; {} better than {}",
-                       times_text(lead), runner_up->name);
+    return fmt::format("one repeat tells nothing about noise; {} better than {}", times_text(lead),
+                       runner_up->name);
   }
   if (lead.verdict == "faster") {
-    return fmt::format("sure: better than {} by {}", runner_up->name, times_text(lead));
+    return fmt::format("better than {} by {}", runner_up->name, times_text(lead));
   }
   return fmt::format("no measured difference from {} ({}): chosen for {}", runner_up->name,
                      times_text(lead), work.tie_break_name);
@@ -248,8 +248,9 @@ Recommendation recommended(const Workload& work, const Candidates& candidates,
   result.figure = work.figure(*chosen);
   result.confidence = confidence_of(work, *chosen, runner_up);
   if (runner_up != nullptr) result.runner_up = runner_up->name;
-  result.reason =
-      fmt::format("{}, {}", work.shown(result.figure->value), memory_text(memory_of(*chosen)));
+  const std::string memory = memory_text(memory_of(*chosen));
+  result.reason = work.shown(result.figure->value);
+  if (result.reason != memory) result.reason += ", " + memory;
   if (chosen->quality) {
     result.reason +=
         chosen->name == results.reference
