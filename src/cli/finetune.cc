@@ -165,8 +165,9 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
   return json.dump();
 }
 
-/// The folder that the run writes into: new or empty, or, to resume, an interrupted run's.
-void prepare_folder(const FinetuneFlags& flags) {
+/// The folder that the run writes into: new or empty, or, to resume, an interrupted run's. Whether
+/// it was made now.
+bool prepare_folder(const FinetuneFlags& flags) {
   const fs::path folder = flags.output;
   std::error_code error;
   if (flags.options.resume) remove_leftovers(folder);
@@ -184,11 +185,21 @@ void prepare_folder(const FinetuneFlags& flags) {
     throw InputError(flags.output, "output folder", "something there already",
                      flags.options.resume ? "an interrupted run" : "a new or an empty folder");
   }
-  fs::create_directories(folder, error);
+  const bool made = fs::create_directories(folder, error);
   if (error || ::access(folder.c_str(), W_OK | X_OK) != 0)
     throw InputError(flags.output, "output folder", error ? error.message() : "no permission",
                      "a folder that can be written");
+  return made;
 }
+
+/// A folder that goes with the object if nothing came into it.
+struct GoneWhenEmpty {
+  fs::path folder;
+  ~GoneWhenEmpty() {
+    std::error_code ignored;
+    if (!folder.empty()) fs::remove(folder, ignored);
+  }
+};
 
 void write_result(const FinetuneFlags& flags, const train::FinetuneResult& result,
                   const Progress& progress) {
@@ -294,9 +305,10 @@ void run(const FinetuneFlags& flags) {
       flags.epochs ? dataset.steps_of(*flags.epochs) : flags.steps.value_or(std::int64_t{400});
   options.warmup = std::min(flags.warmup.value_or(20), options.steps / 2);
   options.folder = flags.output;
+  GoneWhenEmpty made;
   if (!shape) {
     options.recipe = recipe_of(flags, options, data);
-    prepare_folder(flags);
+    if (prepare_folder(flags)) made.folder = flags.output;
   }
   LoadOptions load;
   load.context = data.sequence;

@@ -25,6 +25,7 @@ struct StudyFlags {
   std::vector<std::string> compare, import;
   ContextFlags context;
   AdapterFlags adapters;
+  bool one_attention = false;  // --attention was given
   bool finetune = false, quick = false, full = false, resume = false, overwrite = false;
   std::optional<std::int64_t> repeats;
   std::optional<double> memory_limit;
@@ -64,15 +65,21 @@ study::StudyOptions parsed(const StudyFlags& flags) {
   options.model = flags.model;
   options.context = flags.context.context();
   const ModelConfig config = load_config(flags.model);
-  if (flags.variants.empty()) {
-    options.variants = study::default_variants(config, options.context.kv);
-    if (options.context.numerics == ops::Numerics::invariant) {
+  const bool is_list = !flags.variants.empty() && flags.variants != "all";
+  if (is_list) {
+    options.variants = study::variants_from_list(flags.variants, config, options.context.kv,
+                                                 options.context.attention);
+  } else {
+    options.variants = flags.variants.empty()
+                           ? study::default_variants(config, options.context.kv)
+                           : study::variants_from_list("all", config, options.context.kv);
+    if (flags.one_attention) {
+      options.variants = study::with_attention(options.variants, options.context.attention);
+    } else if (flags.variants.empty() && options.context.numerics == ops::Numerics::invariant) {
       std::erase_if(options.variants, [](const study::Variant& variant) {
         return variant.attention == ops::Attention::eager;  // which cannot promise it
       });
     }
-  } else {
-    options.variants = study::variants_from_list(flags.variants, config, options.context.kv);
   }
   options.text = flags.text.empty() ? std::string(evaluation_sample()) : read_utf8(flags.text);
   options.text_source = flags.text.empty() ? "the sea story built in" : flags.text;
@@ -209,6 +216,10 @@ void add_study(CLI::App& app) {
                       "and nf4-dq, each with eager and sdpa; no eager with --numerics invariant)");
   command->add_option("--text", flags->text,
                       "UTF-8 text that quality is judged on (default: the sea story built in)");
+  CLI::Option* attention =
+      command->add_option("--attention", flags->context.attention,
+                          "Of variants that name none: eager, flash or sdpa (default: eager and "
+                          "sdpa side by side; sdpa in a list)");
   command
       ->add_option("--kv", flags->context.kv,
                    "How keys and values are stored: fp32, bf16, fp16 or int8")
@@ -222,7 +233,10 @@ void add_study(CLI::App& app) {
       "before and after");
   add_measuring_flags(*command, *flags);
   add_result_flags(*command, *flags);
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, attention] {
+    flags->one_attention = attention->count() > 0;
+    run(*flags);
+  });
 }
 
 }  // namespace plimsoll::cli

@@ -47,13 +47,14 @@ ops::Context Variant::context(ops::Context base) const {
   return base;
 }
 
-Variant variant_from_name(std::string_view name, kv::KvFormat kv) {
+Variant variant_from_name(std::string_view name, kv::KvFormat kv, ops::Attention attention) {
   constexpr std::string_view kFlag = "--variants";
   constexpr std::string_view kPrefix = "kv-";
   Variant variant;
   std::string_view rest = name;
   variant.weights = quant::format_from_name(take(rest, '+'), kFlag);
   variant.kv = kv;
+  variant.attention = attention;
   if (!rest.empty()) variant.attention = ops::attention_from_name(take(rest, '+'), kFlag);
   if (!rest.empty()) {
     if (!rest.starts_with(kPrefix)) {
@@ -83,7 +84,7 @@ std::vector<Variant> default_variants(const ModelConfig& config, kv::KvFormat kv
 }
 
 std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig& config,
-                                        kv::KvFormat kv) {
+                                        kv::KvFormat kv, ops::Attention attention) {
   std::vector<Variant> variants;
   if (list == "all") {
     variants = default_variants(config, kv);
@@ -95,7 +96,7 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
     return variants;
   }
   while (!list.empty()) {
-    const Variant variant = variant_from_name(take(list, ','), kv);
+    const Variant variant = variant_from_name(take(list, ','), kv, attention);
     if (std::ranges::find(variants, variant) != variants.end()) {
       throw InputError("--variants", "list", variant.name() + " twice", "each variant once");
     }
@@ -105,6 +106,16 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
     throw InputError("--variants", "list", "nothing", "WEIGHTS+ATTENTION,... or all");
   }
   return variants;
+}
+
+std::vector<Variant> with_attention(const std::vector<Variant>& variants,
+                                    ops::Attention attention) {
+  std::vector<Variant> changed;
+  for (Variant variant : variants) {
+    variant.attention = attention;
+    if (std::ranges::find(changed, variant) == changed.end()) changed.push_back(variant);
+  }
+  return changed;
 }
 
 std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config) {

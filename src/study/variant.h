@@ -28,8 +28,10 @@ struct Variant {
   bool operator==(const Variant&) const = default;
 };
 
-/// WEIGHTS[+ATTENTION[+kv-FORMAT]]; what is not named: sdpa and `kv`. InputError naming --variants.
-Variant variant_from_name(std::string_view name, kv::KvFormat kv);
+/// WEIGHTS[+ATTENTION[+kv-FORMAT]]; what is not named: `attention` and `kv`. InputError naming
+/// --variants.
+Variant variant_from_name(std::string_view name, kv::KvFormat kv,
+                          ops::Attention attention = ops::Attention::sdpa);
 /// The format that the linear layers of a checkpoint are stored in.
 quant::WeightFormat own_format(const ModelConfig& config);
 /// What is compared unless the user says otherwise: the checkpoint's own dtype (GPT-2: fp32 and
@@ -39,7 +41,10 @@ std::vector<Variant> default_variants(const ModelConfig& config, kv::KvFormat kv
 /// "all": the default ones, and every other format with fused attention; otherwise comma-separated
 /// names, each once.
 std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig& config,
-                                        kv::KvFormat kv);
+                                        kv::KvFormat kv,
+                                        ops::Attention attention = ops::Attention::sdpa);
+/// The same weights with one attention, each once.
+std::vector<Variant> with_attention(const std::vector<Variant>& variants, ops::Attention attention);
 /// The index of the variant that quality is judged against: the first in the checkpoint's own
 /// format, else the first dense one, else the first.
 std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config);
