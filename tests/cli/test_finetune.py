@@ -305,8 +305,10 @@ class Finetune(CommandTest):
         self.assert_refused(self.arguments(self.folder / "checkpoint", "--steps", 2),
                             self.folder / "checkpoint" / "training-state.safetensors", "File too large",
                             preexec_fn=limited_files(1 << 20))
-        self.assert_refused(self.arguments(self.folder / "metrics", *flags), self.folder / "metrics" / "metrics.jsonl",
-                            "is the disk full?", preexec_fn=limited_files(1 << 6))
+        if not options.sanitized:  # clang's OpenMP runtime needs a file of its own, of a kilobyte
+            self.assert_refused(self.arguments(self.folder / "metrics", *flags),
+                                self.folder / "metrics" / "metrics.jsonl", "is the disk full?",
+                                preexec_fn=limited_files(1 << 6))
 
 
 class Merge(CommandTest):
