@@ -305,7 +305,7 @@ class Finetune(CommandTest):
         self.assert_refused(self.arguments(self.folder / "checkpoint", "--steps", 2),
                             self.folder / "checkpoint" / "training-state.safetensors", "File too large",
                             preexec_fn=limited_files(1 << 20))
-        if not options.sanitized:  # clang's OpenMP runtime needs a file of its own, of a kilobyte
+        if not command_test.options.sanitized:  # clang's OpenMP runtime needs a file of its own, of a kilobyte
             self.assert_refused(self.arguments(self.folder / "metrics", *flags),
                                 self.folder / "metrics" / "metrics.jsonl", "is the disk full?",
                                 preexec_fn=limited_files(1 << 6))
