@@ -13,7 +13,7 @@
 #pragma once
 
 #include "core/cuda/runtime_cuda.h"
-#include "kernels/gemv/device_cuda.cuh"
+#include "kernels/cuda/device_cuda.cuh"
 #include "kernels/gemv/gemv_plan_cuda.h"
 
 namespace plimsoll::kernels::gemv {

@@ -1,4 +1,4 @@
-// The instructions that the decode kernels are made of, with what stands in for them on GPUs that
+// The instructions that GPU kernels are made of, with what stands in for them on GPUs that
 // lack them. PTX ISA 8.4; fragments as drawn in its chapter on mma.
 #pragma once
 

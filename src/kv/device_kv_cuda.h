@@ -1,0 +1,71 @@
+// Keys and values of one layer in a GPU's memory, as its kernels see them: many sequences' at once,
+// and all that changes from step to step in device memory, so that one captured graph serves every
+// position. nvcc reads this header: it includes none that needs fmt.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kv/kv_view.h"
+
+#ifdef __CUDACC__
+#define PLIMSOLL_HOST_DEVICE __host__ __device__
+#else
+#define PLIMSOLL_HOST_DEVICE
+#endif
+
+namespace plimsoll::kv {
+
+/// Paged like KvView, with blocks of the same bytes (KvLayout says how many): 16 tokens of every KV
+/// head, all heads' keys and behind them all heads' values. Only the order within a head's part is
+/// the GPU's own:
+///
+///   fp16, bf16, int8   tiles of 16 elements x 16 tokens, each in the order of the tensor cores'
+///                      operand A of mma.m16n8k16: lane l has 8 values side by side, for keys
+///                        (token, element) (g, c) (g, c+1) (g+8, c) (g+8, c+1)
+///                                         (g, c+8) (g, c+9) (g+8, c+8) (g+8, c+9)
+///                      with g = l / 4, c = l % 4 * 2, and for values the same with token and
+///                      element exchanged. So a warp takes a tile with one load, as operand A of
+///                      decoding (tokens by elements) and as two operands B of a prefill.
+///   f32                keys    [element / 4][token 0..15][element % 4]
+///                      values  [token][element]
+///   int8               besides, key and value scales [kv head][token 0..15] f32, absmax / 127
+///
+/// Elements are padded to a multiple of 16; the padding of keys is zero. What lies in slots that
+/// no token was written to is never used, NaN or not.
+struct DeviceKv {
+  KvLayout layout;
+  std::byte* keys = nullptr;    // the layer's pool: block b's begin at b * layout.block_bytes()
+  std::byte* values = nullptr;  // likewise: keys + layout.part_bytes()
+  float* key_scales = nullptr;  // int8: block b's begin at b * layout.block_scales()
+  float* value_scales = nullptr;
+  /// [sequences, table_stride]: block ids, one for every 16 tokens of a sequence, by absolute
+  /// position (what a window has passed may be anything).
+  const std::int32_t* tables = nullptr;
+  std::int32_t table_stride = 0;
+  /// [rows]: the line of `tables` of each row (token) of the step. nullptr: row r has line r.
+  const std::int32_t* sequences = nullptr;
+  /// [rows]: where each row's token stands in its sequence, from 0; its keys are those up to
+  /// itself.
+  const std::int32_t* positions = nullptr;
+};
+
+/// Where row and column of a 16 x 16 tile lie in operand A's order, counted in elements.
+PLIMSOLL_HOST_DEVICE constexpr int device_tile_offset(int row, int column) {
+  return (row % 8 * 4 + column % 8 / 2) * 8 + (row / 8 + column / 8 * 2) * 2 + column % 2;
+}
+
+/// Where a key's (or value's) element of the token in `slot` (position % 16) lies in its head's
+/// part of a block, counted in elements.
+PLIMSOLL_HOST_DEVICE constexpr int device_key_offset(KvFormat format, int slot, int element) {
+  return format == KvFormat::f32
+             ? (element / 4 * static_cast<int>(kBlockTokens) + slot) * 4 + element % 4
+             : element / 16 * 256 + device_tile_offset(slot, element % 16);
+}
+PLIMSOLL_HOST_DEVICE constexpr int device_value_offset(KvFormat format, int padded_dim, int slot,
+                                                       int element) {
+  return format == KvFormat::f32 ? slot * padded_dim + element
+                                 : element / 16 * 256 + device_tile_offset(element % 16, slot);
+}
+
+}  // namespace plimsoll::kv
