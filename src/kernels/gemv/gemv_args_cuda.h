@@ -9,7 +9,7 @@
 
 namespace plimsoll::kernels::gemv {
 
-/// Rows (tokens) of one product.
+/// Rows (tokens) of one product; product.h takes any number.
 inline constexpr int kMaxRows = 16;
 /// Columns of a matrix: a row of activations lies in shared memory.
 inline constexpr int kMaxColumns = 16384;
@@ -18,6 +18,7 @@ inline constexpr int kMaxColumns = 16384;
 struct DeviceWeights {
   Format format = Format::f16;
   Order order;
+  int columns = 0;  // of the stored matrix and of x; padded to `chunks` whole chunks
   int tiles = 0;
   int chunks = 0;
   const unsigned char* codes = nullptr;
@@ -27,14 +28,21 @@ struct DeviceWeights {
   std::uint32_t high_levels[2] = {};
   float level_unit = 0;
   const float* nested_table = nullptr;
+  const float* levels = nullptr;  // [16] of a 4-bit table, unrounded
+  const std::int32_t* gather =
+      nullptr;  // stored column of each packed one, -1: none; nullptr: same
   float outlier_threshold = 0;
-  bool outliers_in_bf16 = false;
+  float input_scale = 0;  // int8_static
+  std::int32_t input_zero = 0;
+  bool source_bf16 = false;  // what was quantised was bf16: so are outliers and decoded weights
 };
 
 enum class Epilogue : std::uint8_t {
-  store,   // y = product + bias
-  add,     // y += product + bias: the residual stream
-  swiglu,  // y[p] = silu(gate p) * up p; weights paired by halves, y [rows, order.rows / 2]
+  store,      // y = product + bias
+  add,        // y += product + bias: the residual stream
+  swiglu,     // y[p] = silu(gate p) * up p; weights paired by halves, y [rows, order.rows / 2]
+  gelu_tanh,  // y = gelu(product + bias), by tanh (GPT-2's gelu_new) or exact
+  gelu_erf,
 };
 
 /// All pointers are the device's, fp32, 16-byte aligned.
@@ -44,10 +52,15 @@ struct Args {
   int rows = 0;              // 1 to kMaxRows
   /// RMSNorm before the product: x becomes x / sqrt(mean(x^2) + epsilon) * norm[columns].
   const float* norm = nullptr;
+  /// With it LayerNorm instead: (x - mean) / sqrt(variance + epsilon) * norm + norm_bias[columns].
+  const float* norm_bias = nullptr;
   float epsilon = 0;
   const float* bias = nullptr;  // [order.rows], or nullptr
   Epilogue epilogue = Epilogue::store;
   float* y = nullptr;  // [rows, order.rows] unless the epilogue says otherwise; apart from x
+  /// scratch_bytes() of device memory, 16-byte aligned, that no other product of the stream's
+  /// neighbours needs at the same time: one for all products of a stream is right.
+  void* scratch = nullptr;
   /// Programmatic dependent launch: the kernel starts while the one before it in the stream still
   /// runs, if that one lets it (all of this file do). No result changes.
   bool dependent = true;

@@ -34,6 +34,7 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
       nested_(uploaded(packed.nested_table, what)) {
   view_.format = packed.format;
   view_.order = packed.order;
+  view_.columns = static_cast<int>(packed.columns);
   view_.tiles = static_cast<int>(packed.tiles);
   view_.chunks = static_cast<int>(packed.chunks);
   view_.codes = codes_.data<unsigned char>();
@@ -44,7 +45,7 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
   view_.level_unit = packed.level_unit;
   view_.nested_table = nested_.data<float>();
   view_.outlier_threshold = packed.outlier_threshold;
-  view_.outliers_in_bf16 = packed.source_dtype == DType::bf16;
+  view_.source_bf16 = packed.source_dtype == DType::bf16;
 }
 
 UploadedWeights UploadedWeights::clone(std::string_view what) const {

@@ -43,6 +43,9 @@ class UploadedWeights {
 /// The result does not depend on the launch, nor a row's on the other rows. InternalError on what
 /// supports() refuses.
 void run(const Args& args, cudaStream_t stream);
+/// Bytes of Args::scratch for up to `rows` rows; 0 for one row: the activations of several are
+/// brought into the format's form once, by a kernel of their own.
+std::size_t scratch_bytes(const DeviceWeights& weights, int rows);
 Support supports(const Args& args);
 
 }  // namespace plimsoll::kernels::gemv

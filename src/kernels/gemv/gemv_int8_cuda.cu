@@ -45,7 +45,7 @@ struct Int8 {
         stride(plan.args.rows * 32 + outlier_bytes(plan)),
         warp(warp),
         lane(lane),
-        in_bf16(plan.w.outliers_in_bf16) {}
+        in_bf16(plan.w.source_bf16) {}
 
   __device__ void begin_tile(int local) {
     tile = local;

@@ -1,0 +1,40 @@
+// Dense products by NVIDIA's cuBLASLt, opened at run time: the build needs its headers only, and a
+// machine without the library runs all else.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace plimsoll::cuda {
+
+enum class Element : std::uint8_t { f16, bf16, f32 };
+constexpr int element_bytes(Element element) {
+  return element == Element::f32 ? 4 : 2;
+}
+
+/// y = x w^T (+ y), row-major, device pointers, 16-byte aligned; sums in fp32. Products of f32 are
+/// in full precision.
+struct MatmulArgs {
+  Element element = Element::f16;  // of x and w
+  const void* x = nullptr;         // [m, k]
+  const void* w = nullptr;         // [n, k]
+  float* y = nullptr;              // [m, n]
+  std::int64_t m = 0;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  bool add = false;  // y += instead of y =
+  /// kMatmulWorkspace bytes of device memory, 256-byte aligned.
+  void* workspace = nullptr;
+};
+inline constexpr std::size_t kMatmulWorkspace = std::size_t{32} << 20;
+
+/// Enqueues the product. The algorithm is chosen once for each shape and kept. InputError naming
+/// the library where it cannot be opened. Can be captured in a graph once its shape has been seen.
+void matmul(const MatmulArgs& args, cudaStream_t stream);
+
+/// TFLOP/s of f16 products of random values at size^3, the median of `repeats`: a ceiling that
+/// prefill is held against.
+double cublas_rate(std::int64_t size = 8192, int repeats = 9);
+
+}  // namespace plimsoll::cuda

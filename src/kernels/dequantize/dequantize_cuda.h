@@ -1,0 +1,23 @@
+// Packed weights (gemv) back into a row-major matrix, for products of many rows.
+#pragma once
+
+#include "core/cuda/cublas_cuda.h"
+#include "kernels/gemv/gemv_args_cuda.h"
+
+namespace plimsoll::kernels::dequantize {
+
+struct Args {
+  const gemv::DeviceWeights* weights = nullptr;
+  cuda::Element element = cuda::Element::f16;
+  /// [order.rows, columns], 16-byte aligned, rows in stored order: what quant::decode() gives,
+  /// rounded to `element`.
+  void* out = nullptr;
+  bool dependent = true;
+};
+
+void run(const Args& args, cudaStream_t stream);
+
+/// What to decode to for a product: f32 for fp32 weights, bf16 where bf16 was quantised, f16.
+cuda::Element natural_element(const gemv::DeviceWeights& weights);
+
+}  // namespace plimsoll::kernels::dequantize

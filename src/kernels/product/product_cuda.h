@@ -1,0 +1,22 @@
+// A linear layer on a GPU for any number of rows: gemv's kernels where they are fast, otherwise
+// weights decoded into a workspace and cuBLASLt.
+#pragma once
+
+#include "core/variant.h"
+#include "kernels/gemv/gemv_cuda.h"
+
+namespace plimsoll::kernels::product {
+
+/// As gemv::run() with any number of rows; args.scratch has workspace_bytes(). The arithmetic of
+/// many rows: weights decoded and activations rounded to bf16 where bf16 was quantised, f32 for
+/// fp32 weights, f16 otherwise; int8's activations are not quantised then. Whether a product has
+/// few or many rows is told by args.rows alone.
+void run(const gemv::Args& args, cudaStream_t stream);
+
+/// Bytes of device memory for products of up to `rows` rows.
+std::size_t workspace_bytes(const gemv::DeviceWeights& weights, std::int64_t rows);
+
+/// Rows from which on weights are decoded.
+inline constexpr int kManyRows = gemv::kMaxRows + 1;
+
+}  // namespace plimsoll::kernels::product

@@ -1,0 +1,24 @@
+// Activations for a product of many rows: a norm, if one is wanted, then rounding to 16 bits.
+#pragma once
+
+#include "core/cuda/cublas_cuda.h"
+
+namespace plimsoll::kernels::round_rows {
+
+/// All pointers are the device's, 16-byte aligned.
+struct Args {
+  const float* x = nullptr;  // [rows, columns], contiguous; columns a multiple of 4
+  std::int64_t rows = 0;
+  int columns = 0;
+  /// As in gemv::Args: RMSNorm with norm [columns], LayerNorm with norm and norm_bias.
+  const float* norm = nullptr;
+  const float* norm_bias = nullptr;
+  float epsilon = 0;
+  cuda::Element element = cuda::Element::f16;
+  void* out = nullptr;  // [rows, columns]; f16: beyond its range the largest f16
+  bool dependent = true;
+};
+
+void run(const Args& args, cudaStream_t stream);
+
+}  // namespace plimsoll::kernels::round_rows
