@@ -1,7 +1,8 @@
 # plimsoll_room(NAME [PUBLIC lib...] [PRIVATE lib...] [PRECOMPILED header...])
 #
-# PRECOMPILED headers are large ones of other people that most files of the room include; each file
-# still names what it includes.
+# Headers of other people that many files include are precompiled, once for all rooms and once for all
+# tests; each file still names what it includes. PRECOMPILED are a room's own instead, where its files
+# include more of them or are optimised otherwise.
 #
 # One src/ folder is one room: a static library plimsoll_NAME of every .cc below it. A file's suffix
 # says what it is:
@@ -32,6 +33,19 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   set(PLIMSOLL_QUICK_BUILD -O1)
 endif()
 
+set(PLIMSOLL_PRECOMPILED <algorithm> <filesystem> <functional> <map> <memory> <optional> <span> <string> <vector>
+                         <fmt/format.h>)
+
+# plimsoll_precompile(TARGET OWNER HEADER...): OWNER's precompiled headers serve TARGET too, which is
+# built with the same options; the OWNER itself is what makes them.
+function(plimsoll_precompile target owner)
+  if(target STREQUAL owner)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  endif()
+endfunction()
+
 function(plimsoll_room name)
   cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -46,11 +60,14 @@ function(plimsoll_room name)
 
   foreach(source IN LISTS sources)
     if(source MATCHES "_avx2\\.cc$")
-      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX2_FLAGS}")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX2_FLAGS}"
+                                                        SKIP_PRECOMPILE_HEADERS ON)
     elseif(source MATCHES "_avx512\\.cc$")
-      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_FLAGS}")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_FLAGS}"
+                                                        SKIP_PRECOMPILE_HEADERS ON)
     elseif(source MATCHES "_avx512_bf16\\.cc$")
-      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_BF16_FLAGS}")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${PLIMSOLL_AVX512_BF16_FLAGS}"
+                                                        SKIP_PRECOMPILE_HEADERS ON)
     endif()
   endforeach()
 
@@ -59,6 +76,8 @@ function(plimsoll_room name)
   target_link_libraries(plimsoll_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} plimsoll_warnings)
   if(ROOM_PRECOMPILED)
     target_precompile_headers(plimsoll_${name} PRIVATE ${ROOM_PRECOMPILED})
+  else()
+    plimsoll_precompile(plimsoll_${name} plimsoll_core ${PLIMSOLL_PRECOMPILED})
   endif()
 
   if(PLIMSOLL_HAS_CUDA)
@@ -68,6 +87,7 @@ function(plimsoll_room name)
     add_executable(${name}_test ${tests})
     target_compile_options(${name}_test PRIVATE ${PLIMSOLL_QUICK_BUILD})
     target_link_libraries(${name}_test PRIVATE plimsoll_${name} ${ROOM_PRIVATE} plimsoll_test_support plimsoll_warnings)
+    plimsoll_precompile(${name}_test core_test ${PLIMSOLL_PRECOMPILED} <gtest/gtest.h>)
     gtest_discover_tests(${name}_test PROPERTIES LABELS ${name} DISCOVERY_TIMEOUT 60)
   endif()
   if(benches AND PLIMSOLL_BENCHMARKS)
@@ -90,7 +110,8 @@ function(plimsoll_room_cuda name)
     return()
   endif()
   # The toolkit's headers for these files alone: no other file's command line depends on CUDA.
-  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-isystem;${CUDAToolkit_INCLUDE_DIRS}")
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-isystem;${CUDAToolkit_INCLUDE_DIRS}"
+                                                SKIP_PRECOMPILE_HEADERS ON)
   target_sources(plimsoll_${name} PRIVATE ${sources} ${kernels})
   target_link_libraries(plimsoll_${name} PUBLIC $<LINK_ONLY:CUDA::cudart_static>)
 
