@@ -180,7 +180,12 @@ TEST_P(RandomSequences, HoldWhatAPlainListWould) {
   std::vector<Pair> pairs;
   int refused = 0;
   int forked = 0;
-  for (int step = 0; step < 400; ++step) {
+  #ifdef PLIMSOLL_SLOW_BUILD
+  constexpr int kSteps = 200;
+#else
+  constexpr int kSteps = 400;
+#endif
+  for (int step = 0; step < kSteps; ++step) {
     if (pairs.empty()) pairs.push_back({Sequence(pool), {}});
     const std::size_t at = rng.below(pairs.size());
     Pair& pair = pairs[at];
