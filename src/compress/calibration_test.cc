@@ -46,7 +46,8 @@ class GptqOf : public testing::TestWithParam<GptqCase> {};
 TEST_P(GptqOf, BeatsRoundToNearestOnEveryLayer) {
   const GptqCase& c = GetParam();
 #ifdef PLIMSOLL_SLOW_BUILD
-  GTEST_SKIP() << "takes minutes when sanitised; quant's tests and quantize's run the same code there";
+  GTEST_SKIP()
+      << "takes minutes when sanitised; quant's tests and quantize's run the same code there";
 #endif
   const std::string folder = test::source_path(c.model).string();
   LoadOptions options;

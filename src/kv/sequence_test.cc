@@ -180,7 +180,7 @@ TEST_P(RandomSequences, HoldWhatAPlainListWould) {
   std::vector<Pair> pairs;
   int refused = 0;
   int forked = 0;
-  #ifdef PLIMSOLL_SLOW_BUILD
+#ifdef PLIMSOLL_SLOW_BUILD
   constexpr int kSteps = 200;
 #else
   constexpr int kSteps = 400;
