@@ -19,11 +19,12 @@ struct MatmulArgs {
   Element element = Element::f16;  // of x and w
   const void* x = nullptr;         // [m, k]
   const void* w = nullptr;         // [n, k]
-  float* y = nullptr;              // [m, n]
+  float* y = nullptr;              // [m, n], a row y_stride after the one before
   std::int64_t m = 0;
   std::int64_t n = 0;
   std::int64_t k = 0;
-  bool add = false;  // y += instead of y =
+  std::int64_t y_stride = 0;  // 0: n
+  bool add = false;           // y += instead of y =
   /// kMatmulWorkspace bytes of device memory, 256-byte aligned.
   void* workspace = nullptr;
 };

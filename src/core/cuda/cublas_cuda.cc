@@ -1,0 +1,226 @@
+#include "core/cuda/cublas_cuda.h"
+
+#include <cublasLt.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "core/cuda/memory_cuda.h"
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace plimsoll::cuda {
+
+namespace {
+
+// The functions that are used, by the names under which the library has them.
+struct Library {
+  decltype(&cublasLtCreate) create;
+  decltype(&cublasLtMatmulDescCreate) create_product;
+  decltype(&cublasLtMatmulDescDestroy) destroy_product;
+  decltype(&cublasLtMatmulDescSetAttribute) set_product;
+  decltype(&cublasLtMatrixLayoutCreate) create_layout;
+  decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
+  decltype(&cublasLtMatmulPreferenceCreate) create_preference;
+  decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) choose;
+  decltype(&cublasLtMatmul) multiply;
+};
+
+template <class Function>
+void find(void* library, Function& function, const char* name) {
+  function = reinterpret_cast<Function>(dlsym(library, name));
+  if (function == nullptr) throw InputError(fmt::format("cuBLASLt has no {}", name));
+}
+
+// Stays open until the process ends. InputError where there is none.
+const Library& library() {
+  static const Library kLibrary = [] {
+    void* handle = nullptr;
+    std::string reason;
+    for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}) {
+      handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+      if (handle != nullptr) break;
+      if (const char* error = dlerror(); error != nullptr && reason.empty()) reason = error;
+    }
+    if (handle == nullptr) {
+      throw InputError(fmt::format(
+          "products of many rows need NVIDIA's cuBLASLt of CUDA 12 or 13: {}; install it or add "
+          "its folder to LD_LIBRARY_PATH",
+          reason));
+    }
+    Library found{};
+    find(handle, found.create, "cublasLtCreate");
+    find(handle, found.create_product, "cublasLtMatmulDescCreate");
+    find(handle, found.destroy_product, "cublasLtMatmulDescDestroy");
+    find(handle, found.set_product, "cublasLtMatmulDescSetAttribute");
+    find(handle, found.create_layout, "cublasLtMatrixLayoutCreate");
+    find(handle, found.destroy_layout, "cublasLtMatrixLayoutDestroy");
+    find(handle, found.create_preference, "cublasLtMatmulPreferenceCreate");
+    find(handle, found.destroy_preference, "cublasLtMatmulPreferenceDestroy");
+    find(handle, found.set_preference, "cublasLtMatmulPreferenceSetAttribute");
+    find(handle, found.choose, "cublasLtMatmulAlgoGetHeuristic");
+    find(handle, found.multiply, "cublasLtMatmul");
+    return found;
+  }();
+  return kLibrary;
+}
+
+void check(cublasStatus_t status, const char* what) {
+  PLIMSOLL_CHECK(status == CUBLAS_STATUS_SUCCESS, "{} failed with cuBLAS status {}", what,
+                 static_cast<int>(status));
+}
+
+cublasLtHandle_t handle() {
+  static cublasLtHandle_t made = [] {
+    cublasLtHandle_t fresh = nullptr;
+    check(library().create(&fresh), "cublasLtCreate");
+    return fresh;
+  }();
+  return made;
+}
+
+template <class T, class Destroy>
+auto owned(T* object, Destroy destroy) {
+  return std::unique_ptr<T, Destroy>(object, destroy);
+}
+
+std::int64_t stride_of(const MatmulArgs& args) {
+  return args.y_stride == 0 ? args.n : args.y_stride;
+}
+
+cudaDataType_t data_type(Element element) {
+  return element == Element::f16 ? CUDA_R_16F : element == Element::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+auto make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns,
+                 std::int64_t stride) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  check(library().create_layout(&layout, type, static_cast<std::uint64_t>(rows),
+                                static_cast<std::uint64_t>(columns), stride),
+        "cublasLtMatrixLayoutCreate");
+  return owned(layout, library().destroy_layout);
+}
+
+// One shape's product as cuBLASLt wants it. It counts along columns: our y [m, n] is its [n, m],
+// and it multiplies w^T, as it sees w, by x.
+class Product {
+ public:
+  explicit Product(const MatmulArgs& args) {
+    cublasLtMatmulDesc_t made = nullptr;
+    check(library().create_product(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "cublasLtMatmulDescCreate");
+    product_.reset(made);
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    check(library().set_product(made, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
+          "cublasLtMatmulDescSetAttribute");
+    const cudaDataType_t type = data_type(args.element);
+    w_.reset(make_layout(type, args.k, args.n, args.k).release());
+    x_.reset(make_layout(type, args.k, args.m, args.k).release());
+    y_.reset(make_layout(CUDA_R_32F, args.n, args.m, stride_of(args)).release());
+
+    cublasLtMatmulPreference_t wanted = nullptr;
+    check(library().create_preference(&wanted), "cublasLtMatmulPreferenceCreate");
+    const auto preference = owned(wanted, library().destroy_preference);
+    const std::size_t most = kMatmulWorkspace;
+    check(library().set_preference(wanted, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
+                                   sizeof most),
+          "cublasLtMatmulPreferenceSetAttribute");
+    cublasLtMatmulHeuristicResult_t best{};
+    int found = 0;
+    check(library().choose(handle(), made, w_.get(), x_.get(), y_.get(), y_.get(), wanted, 1, &best,
+                           &found),
+          "cublasLtMatmulAlgoGetHeuristic");
+    PLIMSOLL_CHECK(found == 1, "cuBLASLt has no product of [{}, {}] and [{}, {}]", args.m, args.k,
+                   args.n, args.k);
+    algorithm_ = best.algo;
+  }
+
+  void run(const MatmulArgs& args, cudaStream_t stream) const {
+    const float one = 1;
+    const float before = args.add ? 1.0f : 0.0f;
+    check(library().multiply(handle(), product_.get(), &one, args.w, w_.get(), args.x, x_.get(),
+                             &before, args.y, y_.get(), args.y, y_.get(), &algorithm_,
+                             args.workspace, kMatmulWorkspace, stream),
+          "cublasLtMatmul");
+  }
+
+ private:
+  struct Destroy {
+    void operator()(cublasLtMatmulDesc_t made) const { library().destroy_product(made); }
+    void operator()(cublasLtMatrixLayout_t made) const { library().destroy_layout(made); }
+  };
+  std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy> product_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> w_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> x_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> y_;
+  cublasLtMatmulAlgo_t algorithm_{};
+};
+
+const Product& product_of(const MatmulArgs& args) {
+  static std::mutex mutex;
+  static std::map<std::tuple<Element, std::int64_t, std::int64_t, std::int64_t, std::int64_t>,
+                  Product>
+      known;
+  const std::lock_guard lock(mutex);
+  const auto key = std::tuple(args.element, args.m, args.n, args.k, stride_of(args));
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  return known.emplace(key, args).first->second;
+}
+
+}  // namespace
+
+void matmul(const MatmulArgs& args, cudaStream_t stream) {
+  PLIMSOLL_CHECK(args.m > 0 && args.n > 0 && args.k > 0, "[{}, {}] by [{}, {}]", args.m, args.k,
+                 args.n, args.k);
+  product_of(args).run(args, stream);
+}
+
+double cublas_rate(std::int64_t size, int repeats) {
+  PLIMSOLL_CHECK(size > 0 && repeats > 0);
+  const auto count = static_cast<std::size_t>(size * size);
+  // Random values: zeros take less power, so that the clock stays higher. Values of +-1 to 2.
+  std::vector<std::uint16_t> values(count);
+  Rng rng(1);
+  for (std::size_t i = 0; i < count; i += 4) {
+    const std::uint64_t bits = rng.next();
+    for (std::size_t j = 0; j < 4 && i + j < count; ++j) {
+      values[i + j] = static_cast<std::uint16_t>((bits >> (16 * j) & 0x83ff) | 0x3c00);
+    }
+  }
+  const Buffer x = Buffer::of<std::uint16_t>(values, "measuring the cuBLAS rate");
+  const Buffer w = Buffer::of<std::uint16_t>(values, "measuring the cuBLAS rate");
+  const Buffer y(count * 4, "measuring the cuBLAS rate");
+  const Buffer workspace(kMatmulWorkspace, "measuring the cuBLAS rate");
+  MatmulArgs args;
+  args.x = x.data();
+  args.w = w.data();
+  args.y = y.data<float>();
+  args.m = args.n = args.k = size;
+  args.workspace = workspace.data();
+  const Stream stream;
+  Event begin;
+  Event end;
+  std::vector<double> seconds;
+  seconds.reserve(static_cast<std::size_t>(repeats));
+  for (int repeat = -2; repeat < repeats; ++repeat) {  // the first warm up
+    begin.record(stream);
+    matmul(args, stream.get());
+    end.record(stream);
+    const double elapsed = seconds_between(begin, end);
+    if (repeat >= 0) seconds.push_back(elapsed);
+  }
+  const auto middle = seconds.begin() + repeats / 2;
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  const auto edge = static_cast<double>(size);
+  return 2e-12 * edge * edge * edge / *middle;
+}
+
+}  // namespace plimsoll::cuda
