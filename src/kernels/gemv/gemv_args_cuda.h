@@ -9,8 +9,10 @@
 
 namespace plimsoll::kernels::gemv {
 
-/// Rows (tokens) of one product; product.h takes any number.
-inline constexpr int kMaxRows = 16;
+/// Rows (tokens) of one product; product_cuda.h takes any number.
+inline constexpr int kMaxRows = 64;
+/// Of them the kernels take so many at a time: more read the weights again.
+inline constexpr int kRowsTogether = 16;
 /// Columns of a matrix: a row of activations lies in shared memory.
 inline constexpr int kMaxColumns = 16384;
 

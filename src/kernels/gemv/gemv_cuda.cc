@@ -31,7 +31,9 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
     : codes_(uploaded(packed.codes, what)),
       scales_(uploaded(packed.scales, what)),
       row_meta_(uploaded(packed.row_meta, what)),
-      nested_(uploaded(packed.nested_table, what)) {
+      nested_(uploaded(packed.nested_table, what)),
+      levels_(uploaded(packed.levels, what)),
+      gather_(uploaded(packed.gather, what)) {
   view_.format = packed.format;
   view_.order = packed.order;
   view_.columns = static_cast<int>(packed.columns);
@@ -44,7 +46,11 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
   std::copy_n(packed.high_levels, 2, view_.high_levels);
   view_.level_unit = packed.level_unit;
   view_.nested_table = nested_.data<float>();
+  view_.levels = levels_.data<float>();
+  view_.gather = gather_.data<std::int32_t>();
   view_.outlier_threshold = packed.outlier_threshold;
+  view_.input_scale = packed.input_scale;
+  view_.input_zero = packed.input_zero;
   view_.source_bf16 = packed.source_dtype == DType::bf16;
 }
 
@@ -55,11 +61,53 @@ UploadedWeights UploadedWeights::clone(std::string_view what) const {
   copy.scales_ = cloned(scales_, what);
   copy.row_meta_ = cloned(row_meta_, what);
   copy.nested_ = cloned(nested_, what);
+  copy.levels_ = cloned(levels_, what);
+  copy.gather_ = cloned(gather_, what);
   copy.view_.codes = copy.codes_.data<unsigned char>();
   copy.view_.scales = copy.scales_.data<unsigned char>();
   copy.view_.row_meta = copy.row_meta_.data<float>();
   copy.view_.nested_table = copy.nested_.data<float>();
+  copy.view_.levels = copy.levels_.data<float>();
+  copy.view_.gather = copy.gather_.data<std::int32_t>();
   return copy;
+}
+
+namespace {
+
+Family family_of(const DeviceWeights& weights) {
+  switch (weights.format) {
+    case Format::int8:
+    case Format::int8_static:
+      return int8_family(weights.format, weights.outlier_threshold > 0);
+    case Format::table4:
+    case Format::table4_dq:
+    case Format::int4:
+      return table4_family(weights.format);
+    default:
+      return dense_family(weights.format);
+  }
+}
+
+}  // namespace
+
+const Limits& limits() {
+  static const Limits kLimits = [] {
+    const auto attribute = [](cudaDeviceAttr which) {
+      int device = 0;
+      int value = 0;
+      PLIMSOLL_CUDA_CHECK(cudaGetDevice(&device));
+      PLIMSOLL_CUDA_CHECK(cudaDeviceGetAttribute(&value, which, device));
+      return value;
+    };
+    return Limits{attribute(cudaDevAttrMultiProcessorCount),
+                  attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin),
+                  attribute(cudaDevAttrComputeCapabilityMajor)};
+  }();
+  return kLimits;
+}
+
+std::size_t scratch_bytes(const DeviceWeights& weights, int rows) {
+  return rows < 2 ? 0 : family_of(weights).scratch_bytes(weights, std::min(rows, kRowsTogether));
 }
 
 Support supports(const Args& args) {
@@ -73,6 +121,9 @@ Support supports(const Args& args) {
   if (args.epilogue == Epilogue::swiglu && args.weights->order.pairing != Pairing::halves) {
     return Support::no("SwiGLU needs weights that are paired by halves");
   }
+  if (args.rows > 1 && args.scratch == nullptr) {
+    return Support::no("several rows need scratch_bytes() of scratch");
+  }
   return Support::yes();
 }
 
@@ -84,18 +135,7 @@ void run(const Args& args, cudaStream_t stream) {
   plan.w = *args.weights;
   plan.product_scale = quant::kInt8ProductScale;
   plan.weight_scale = quant::kInt8WeightScale;
-  plan.columns = plan.w.chunks * chunk_columns(plan.w.format);
-  switch (plan.w.format) {
-    case Format::f16:
-    case Format::bf16:
-    case Format::fp8:
-      return run_dense(plan, stream);
-    case Format::int8:
-      return run_int8(plan, stream);
-    case Format::table4:
-    case Format::table4_dq:
-      return run_table4(plan, stream);
-  }
+  family_of(plan.w).run(plan, stream);
 }
 
 }  // namespace plimsoll::kernels::gemv

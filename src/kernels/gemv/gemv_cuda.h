@@ -23,7 +23,8 @@ class UploadedWeights {
   UploadedWeights clone(std::string_view what) const;
   const DeviceWeights& view() const { return view_; }
   std::size_t bytes() const {
-    return codes_.bytes() + scales_.bytes() + row_meta_.bytes() + nested_.bytes();
+    return codes_.bytes() + scales_.bytes() + row_meta_.bytes() + nested_.bytes() +
+           levels_.bytes() + gather_.bytes();
   }
 
  private:
@@ -32,12 +33,17 @@ class UploadedWeights {
   cuda::Buffer scales_;
   cuda::Buffer row_meta_;
   cuda::Buffer nested_;
+  cuda::Buffer levels_;
+  cuda::Buffer gather_;
 };
 
 /// Enqueues the product. Arithmetic, by format (sums in fp32 if nothing else is said):
 ///   f16 bf16   x rounded to that type
 ///   fp8        x rounded to f16
 ///   int8       as quant/int8.h defines it; integer sums are exact
+///   f32        products in fp32
+///   int8_static as quant/int8.h defines it
+///   int4       x as for table4*; weights as they are
 ///   table4*    levels rounded to 1/126 of the largest; x, a block of 64 columns at a time, to
 ///              1/32639 of the block's largest
 /// The result does not depend on the launch, nor a row's on the other rows. InternalError on what

@@ -1,5 +1,6 @@
-// fp16, bf16 and fp8 weights: products of 16-bit values on the tensor cores, sums in fp32.
-#include "kernels/gemv/gemv_kernel_cuda.cuh"
+// fp16, bf16 and fp8 weights: products of 16-bit values on the tensor cores, sums in fp32. fp32
+// weights: products and sums in fp32.
+#include "kernels/gemv/gemv_rows_cuda.cuh"
 
 namespace plimsoll::kernels::gemv {
 
@@ -13,27 +14,65 @@ __device__ inline std::uint32_t e4m3_to_f16(std::uint32_t bytes) {
   return (bytes & 0x80008000u) | ((bytes & 0x7f007f00u) >> 1);
 }
 
-// kBlocks of eight tokens.
-template <Format kWeights, int kBlocks>
-struct Dense {
+// Activations of a chunk: [rows][columns], in 16 bits or f32.
+template <Format kWeights>
+struct DenseStage {
+  static constexpr int kColumns = chunk_columns(kWeights);
+  static constexpr bool kNeedsAll = false;
+  static constexpr bool kGathers = false;
+  static constexpr int kBytes = kWeights == Format::f32 ? 4 : 2;
+
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int rows) {
+    return static_cast<std::uint32_t>(rows * kColumns * kBytes);
+  }
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int) { return 0; }
+
+  __device__ static void put(const Plan& plan, const Prepared& to, int token, const Row& row,
+                             float*) {
+    const int rows = plan.args.rows;
+    row.visit([&](int c, const float4& v, bool inside) {
+      if (!inside) return;
+      const int place = (c / kColumns * rows + token) * kColumns + c % kColumns;
+      unsigned char* at = to.activations + place * kBytes;
+      if constexpr (kWeights == Format::f32) {
+        *reinterpret_cast<float4*>(at) = v;
+      } else if constexpr (kWeights == Format::bf16) {
+        *reinterpret_cast<uint2*>(at) = {bf162_bits(v.x, v.y), bf162_bits(v.z, v.w)};
+      } else {
+        *reinterpret_cast<uint2*>(at) = {half2_bits(v.x, v.y), half2_bits(v.z, v.w)};
+      }
+    });
+  }
+};
+
+// What the two products below share.
+template <Format kWeights>
+struct DenseBase {
   static constexpr Format kFormat = kWeights;
   static constexpr int kSlices = 16;
   static constexpr int kUnroll = 2;
   static constexpr int kStages = 6;
-  static constexpr int kRows = kBlocks * 8;
-  static constexpr int kSumBytes = 4;
+  static constexpr int kRowUnroll = 2;
+  static constexpr int kRowStages = 4;
   static constexpr int kColumns = chunk_columns(kFormat);
+  using Stage = DenseStage<kWeights>;
+  using Sum = float;
 
-  // Activations of a chunk: 16 bits [rows][columns].
-  static std::uint32_t activation_bytes(const Plan& plan) {
-    return static_cast<std::uint32_t>(plan.args.rows * kColumns * 2);
-  }
+  __device__ static float plus(float a, float b) { return a + b; }
+};
 
-  __device__ Dense(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*, int,
-                   int lane)
-      : activations(shared + at.activations),
-        partial(reinterpret_cast<float*>(shared + at.partial)),
-        meta(reinterpret_cast<const float*>(shared + at.meta)),
+// kBlocks of eight tokens.
+template <Format kWeights, int kBlocks>
+struct Dense : DenseBase<kWeights> {
+  using Base = DenseBase<kWeights>;
+  static constexpr int kRows = kBlocks * 8;
+  static constexpr int kColumns = Base::kColumns;
+
+  __device__ Dense(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
+                   const float*, int lane)
+      : activations(x.activations),
+        meta(meta),
+        first_chunk(first_chunk),
         rows(plan.args.rows),
         lane(lane) {}
 
@@ -42,35 +81,21 @@ struct Dense {
       for (float& sum : block) sum = 0;
   }
 
-  __device__ void stage(int token, const Row& row, float*) {
-    row.visit([&](int c, const float4& v, bool inside) {
-      if (!inside) return;
-      uint2 bits;
-      if constexpr (kFormat == Format::bf16) {
-        bits = {bf162_bits(v.x, v.y), bf162_bits(v.z, v.w)};
-      } else {
-        bits = {half2_bits(v.x, v.y), half2_bits(v.z, v.w)};
-      }
-      const int place = (c / kColumns * rows + token) * kColumns + c % kColumns;
-      *reinterpret_cast<uint2*>(activations + place * 2) = bits;
-    });
-  }
-
   __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
       const int token = min(block * 8 + lane / 4, rows - 1);
-      const unsigned char* x =
-          activations + ((chunk * rows + token) * kColumns + lane % 4 * kColumns / 4) * 2;
-      if constexpr (kFormat == Format::fp8) {
+      const int place = ((chunk - first_chunk) * rows + token) * kColumns;
+      const unsigned char* x = activations + (place + lane % 4 * kColumns / 4) * 2;
+      if constexpr (kWeights == Format::fp8) {
         const uint4 v = *reinterpret_cast<const uint4*>(x);
         step_fp8(sums[block], w.x, w.z, v.x, v.y);
         step_fp8(sums[block], w.y, w.w, v.z, v.w);
       } else {
         const uint2 v = *reinterpret_cast<const uint2*>(x);
         const std::uint32_t a[4] = {w.x, w.z, w.y, w.w};
-        if constexpr (kFormat == Format::bf16) {
+        if constexpr (kWeights == Format::bf16) {
           mma_bf16(sums[block], a, v.x, v.y);
         } else {
           mma_f16(sums[block], a, v.x, v.y);
@@ -88,8 +113,7 @@ struct Dense {
     mma_f16(sum, a, x0, x1);
   }
 
-  __device__ void end_tile(int local, int slice) {
-    float* to = partial + (local * kSlices + slice) * kTileRows * rows;
+  __device__ void end_tile(float* to) {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
@@ -100,39 +124,95 @@ struct Dense {
     }
   }
 
-  __device__ float total(int local, int row, int token) const {
-    float sum = 0;
-#pragma unroll
-    for (int w = 0; w < kSlices; ++w) {
-      sum += partial[((local * kSlices + w) * kTileRows + row) * rows + token];
-    }
-    if constexpr (kFormat == Format::fp8) sum *= 256 * meta[local * kTileRows + row];
+  __device__ float finish(float sum, int local, int row, int) const {
+    if constexpr (kWeights == Format::fp8) return sum * 256 * meta[local * kTileRows + row];
     return sum;
   }
 
-  unsigned char* activations;
-  float* partial;
+  const unsigned char* activations;
   const float* meta;
-  int rows, lane;
+  int first_chunk, rows, lane;
   float sums[kBlocks][4];
 };
 
+// fp32: a lane has two columns of rows g and g + 8.
+template <int kTokens>
+struct Single : DenseBase<Format::f32> {
+  static constexpr int kRows = kTokens;
+
+  __device__ Single(const Plan& plan, const Prepared& x, int first_chunk, const float*,
+                    const float*, int lane)
+      : activations(reinterpret_cast<const float*>(x.activations)),
+        first_chunk(first_chunk),
+        rows(plan.args.rows),
+        lane(lane) {}
+
+  __device__ void begin_tile(int) {
+    for (auto& token : sums) token[0] = token[1] = 0;
+  }
+
+  __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
+    const float4 w = reinterpret_cast<const float4*>(codes)[lane];
+    const float* x = activations + (chunk - first_chunk) * rows * kColumns + lane % 4 * 2;
+#pragma unroll
+    for (int token = 0; token < kTokens; ++token) {
+      const float2 v = *reinterpret_cast<const float2*>(x + min(token, rows - 1) * kColumns);
+      sums[token][0] = fmaf(w.y, v.y, fmaf(w.x, v.x, sums[token][0]));
+      sums[token][1] = fmaf(w.w, v.y, fmaf(w.z, v.x, sums[token][1]));
+    }
+  }
+
+  __device__ void end_tile(float* to) {
+#pragma unroll
+    for (int token = 0; token < kTokens; ++token) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        float sum = sums[token][i];
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        if (lane % 4 == 0 && token < rows) to[(lane / 4 + i * 8) * rows + token] = sum;
+      }
+    }
+  }
+
+  __device__ static float finish(float sum, int, int, int) {
+    return sum;
+  }
+
+  const float* activations;
+  int first_chunk, rows, lane;
+  float sums[kTokens][2];
+};
+
 template <Format kFormat>
-void launch_rows(const Plan& plan, cudaStream_t stream) {
-  return plan.args.rows <= 8 ? launch<Dense<kFormat, 1>>(plan, stream)
-                             : launch<Dense<kFormat, 2>>(plan, stream);
+void run_dense(const Plan& plan, cudaStream_t stream) {
+  if (plan.args.rows == 1) return launch_self_staging<Dense<kFormat, 1>>(plan, stream);
+  return plan.args.rows <= 8 ? launch_rows<Dense<kFormat, 1>>(plan, stream)
+                             : launch_rows<Dense<kFormat, 2>>(plan, stream);
 }
+
+// Twice the bytes of fp16, for comparisons and not for speed: rows that do not fit are taken in
+// turns.
+void run_single(const Plan& plan, cudaStream_t stream) {
+  return plan.args.rows == 1 ? launch_self_staging<Single<1>>(plan, stream)
+                             : launch_rows<Single<8>>(plan, stream);
+}
+
+template <Format kFormat>
+constexpr Family kDense{run_dense<kFormat>, scratch_bytes_of<DenseStage<kFormat>>};
 
 }  // namespace
 
-void run_dense(const Plan& plan, cudaStream_t stream) {
-  switch (plan.w.format) {
+Family dense_family(Format format) {
+  switch (format) {
+    case Format::f32:
+      return {run_single, scratch_bytes_of<DenseStage<Format::f32>>};
     case Format::f16:
-      return launch_rows<Format::f16>(plan, stream);
+      return kDense<Format::f16>;
     case Format::bf16:
-      return launch_rows<Format::bf16>(plan, stream);
+      return kDense<Format::bf16>;
     default:
-      return launch_rows<Format::fp8>(plan, stream);
+      return kDense<Format::fp8>;
   }
 }
 

@@ -13,11 +13,19 @@
 // that the 8 bytes are neighbours in the stored matrix.)
 //
 //   format     columns of a chunk   scales of a chunk                        of each row (row_meta)
+//   f32        8                    -                                        -
 //   f16 bf16   16                   -                                        -
 //   fp8        32                   -                                        scale
 //   int8       32                   -                                        absmax
-//   table4     64                   f32 [8][2]: scales of rows g, g + 8      -
-//   table4_dq  64                   u8 [8][2]: codes of the scales           see RowScales
+//   int8_static 32                  -                                        absmax, i32 sum of
+//   codes table4     64                   f32 [8][2]: scales of rows g, g + 8      - table4_dq  64
+//   u8 [8][2]: codes of the scales           see RowScales int4       64                   f16
+//   [8][2], then u8 [8]: zero points of  -
+//                                   row g, of g + 8 in the high nibble
+//
+// int4: of each 4 bytes the low nibbles are columns 0 to 3 and the high ones 4 to 7, so that a mask
+// makes bytes of them. Where a group of columns that share scales is no whole number of chunks, or
+// lies scattered (act-order), columns are sorted by group and padded: see Packed::gather.
 //
 // Chunks of a tile follow each other, then the next tile; the scales lie apart, in the same order,
 // so that codes stay aligned to what memory delivers at a time. Which stored row is row j of a tile
@@ -36,23 +44,50 @@
 
 namespace plimsoll::kernels::gemv {
 
-enum class Format : std::uint8_t { f16, bf16, fp8, int8, table4, table4_dq };
+enum class Format : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  fp8,
+  int8,
+  int8_static,
+  table4,
+  table4_dq,
+  int4
+};
 
 inline constexpr int kTileRows = 16;
 inline constexpr int kCodeBytes = 512;
 
+/// Columns of a chunk.
 PLIMSOLL_HOST_DEVICE constexpr int chunk_columns(Format format) {
-  return format == Format::f16 || format == Format::bf16   ? 16
-         : format == Format::fp8 || format == Format::int8 ? 32
-                                                           : 64;
+  switch (format) {
+    case Format::f32:
+      return 8;
+    case Format::f16:
+    case Format::bf16:
+      return 16;
+    case Format::fp8:
+    case Format::int8:
+    case Format::int8_static:
+      return 32;
+    default:
+      return 64;
+  }
 }
-/// Scales of a chunk.
+/// Bytes of a chunk's scales.
 PLIMSOLL_HOST_DEVICE constexpr int scale_bytes(Format format) {
-  return format == Format::table4 ? 64 : format == Format::table4_dq ? 16 : 0;
+  return format == Format::table4      ? 64
+         : format == Format::table4_dq ? 16
+         : format == Format::int4      ? 48
+                                       : 0;
 }
 /// Floats that row_meta holds of each row.
 PLIMSOLL_HOST_DEVICE constexpr int row_meta_floats(Format format) {
-  return format == Format::table4_dq ? 4 : format == Format::fp8 || format == Format::int8 ? 1 : 0;
+  return format == Format::table4_dq                       ? 4
+         : format == Format::int8_static                   ? 2
+         : format == Format::fp8 || format == Format::int8 ? 1
+                                                           : 0;
 }
 
 /// table4_dq's row_meta. Scale of block k of the row = nested_table[code] * (k < border ? first :

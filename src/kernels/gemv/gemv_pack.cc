@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
+#include <vector>
 
 #include "core/threads.h"
+#include "quant/int4.h"
 
 namespace plimsoll::kernels::gemv {
 
@@ -26,6 +29,8 @@ std::optional<Format> packed_format(WeightFormat format) {
   if (is_table4(format)) return Format::table4;
   if (is_table4_dq(format)) return Format::table4_dq;
   switch (format) {
+    case WeightFormat::fp32:
+      return Format::f32;
     case WeightFormat::fp16:
       return Format::f16;
     case WeightFormat::bf16:
@@ -35,12 +40,17 @@ std::optional<Format> packed_format(WeightFormat format) {
     case WeightFormat::int8:
     case WeightFormat::int8_dynamic:
       return Format::int8;
+    case WeightFormat::int8_static:
+      return Format::int8_static;
+    case WeightFormat::int4:
+    case WeightFormat::gptq:
+      return Format::int4;
     default:
       return std::nullopt;
   }
 }
 
-bool same_table(const Tensor& a, const Tensor& b) {
+bool same_values(const Tensor& a, const Tensor& b) {
   if (a.defined() != b.defined()) return false;
   return !a.defined() || (a.bytes() == b.bytes() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
 }
@@ -63,9 +73,11 @@ Row find_row(std::span<const Matrix* const> parts, std::int64_t row) {
 void pack_codes(const Row& from, std::int64_t column, Format format, std::byte* to) {
   const std::int64_t element = from.row * from.matrix->columns + column;
   const std::byte* codes = from.matrix->codes.raw();
-  if (format == Format::f16 || format == Format::bf16) {
+  if (format == Format::f32) {
+    std::memcpy(to, codes + element * 4, 8);
+  } else if (format == Format::f16 || format == Format::bf16) {
     std::memcpy(to, codes + element * 2, 8);
-  } else if (format == Format::fp8 || format == Format::int8) {
+  } else if (format == Format::fp8 || format == Format::int8 || format == Format::int8_static) {
     std::memcpy(to, codes + element, 8);
   } else {
     // Stored: the high nibble first. PRMT takes its selectors from the lowest nibble on.
@@ -74,6 +86,52 @@ void pack_codes(const Row& from, std::int64_t column, Format format, std::byte* 
       to[i] = static_cast<std::byte>((byte >> 4 | byte << 4) & 0xff);
     }
   }
+}
+
+/// The packed columns of a matrix whose scales belong to groups of columns: Packed::gather.
+/// Undefined where every chunk is of one group as it is.
+Tensor gather_groups(const Matrix& w) {
+  constexpr std::int64_t kColumns = chunk_columns(Format::int4);
+  const auto* group = w.group_index.data<std::int32_t>();
+  bool as_stored = w.columns % kColumns == 0;
+  for (std::int64_t c = 0; as_stored && c < w.columns; ++c) {
+    as_stored = group[c] == group[c / kColumns * kColumns];
+  }
+  if (as_stored) return {};
+  std::vector<std::vector<std::int32_t>> members(static_cast<std::size_t>(w.scales.dim(0)));
+  for (std::int64_t c = 0; c < w.columns; ++c) {
+    members[static_cast<std::size_t>(group[c])].push_back(static_cast<std::int32_t>(c));
+  }
+  std::vector<std::int32_t> packed;
+  packed.reserve(static_cast<std::size_t>(w.columns) + members.size() * kColumns);
+  for (const auto& columns : members) {
+    packed.insert(packed.end(), columns.begin(), columns.end());
+    packed.resize((packed.size() + kColumns - 1) / kColumns * kColumns, -1);
+  }
+  return Tensor::from<std::int32_t>(packed, {static_cast<std::int64_t>(packed.size())});
+}
+
+/// One row's codes and scales of a chunk of int4; see gemv_layout.h.
+void pack_grouped(const Row& from, const std::int32_t* gather, std::int64_t chunk, int j,
+                  std::byte* codes, std::byte* scales) {
+  constexpr int kColumns = chunk_columns(Format::int4);
+  const Matrix& w = *from.matrix;
+  const auto column = [&](int i) {
+    const std::int64_t packed = chunk * kColumns + i;
+    return gather == nullptr ? packed : gather[packed];
+  };
+  for (int i = 0; i < kColumns; ++i) {
+    const std::int64_t c = column(i);
+    if (c < 0) continue;
+    const int code = quant::grouped_code(w.codes.data<std::int32_t>(), w.rows, from.row, c);
+    std::byte& to = codes[(j % 8 * 4 + i / 16) * 16 + (j < 8 ? 0 : 8) + i % 16 / 8 * 4 + i % 4];
+    to |= static_cast<std::byte>(i % 8 < 4 ? code : code << 4);
+  }
+  const std::int64_t group = w.group_index.data<std::int32_t>()[column(0)];
+  const int zero = quant::grouped_zero(w.zeros.data<std::int32_t>(), w.rows, group, from.row);
+  std::memcpy(scales + (j % 8 * 2 + j / 8) * 2, w.scales.data<fp16>() + group * w.rows + from.row,
+              2);
+  scales[kTileRows * 2 + j % 8] |= static_cast<std::byte>(j < 8 ? zero : zero << 4);
 }
 
 RowScales row_scales(const Row& from) {
@@ -97,6 +155,12 @@ void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& 
     const int g = j % 8;
     for (std::int64_t chunk = 0; chunk < packed.chunks; ++chunk) {
       std::byte* codes = packed.codes.raw() + (tile * packed.chunks + chunk) * kCodeBytes;
+      if (format == Format::int4) {
+        pack_grouped(from, packed.gather.defined() ? packed.gather.data<std::int32_t>() : nullptr,
+                     chunk, j, codes,
+                     packed.scales.raw() + (tile * packed.chunks + chunk) * block_bytes);
+        continue;
+      }
       for (int t = 0; t < 4; ++t) {
         pack_codes(from, chunk * columns + t * columns / 4, format,
                    codes + (g * 4 + t) * 16 + (j < 8 ? 0 : 8));
@@ -116,12 +180,18 @@ void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& 
       std::memcpy(meta, &scales, sizeof scales);
     } else {
       *meta = from.matrix->scales.data<float>()[from.row];
+      if (format == Format::int8_static) {
+        const auto* row = from.matrix->codes.data<std::int8_t>() + from.row * packed.columns;
+        const std::int32_t sum = std::accumulate(row, row + packed.columns, std::int32_t{0});
+        std::memcpy(meta + 1, &sum, sizeof sum);
+      }
     }
   }
 }
 
 Support can_pack_one(const Matrix& part, Format format) {
   if (part.layout != quant::Layout::stored) return Support::no("the weights are packed already");
+  if (format == Format::int4) return Support::yes();
   if (part.columns % chunk_columns(format) != 0) {
     return Support::no(
         fmt::format("{} columns are no multiple of {}", part.columns, chunk_columns(format)));
@@ -186,9 +256,13 @@ Support can_pack(std::span<const Matrix* const> parts, const Order& order) {
   for (const Matrix* part : parts) {
     if (part->format != first.format || part->columns != first.columns ||
         part->outlier_threshold != first.outlier_threshold ||
-        part->source_dtype != first.source_dtype || !same_table(part->table, first.table) ||
-        !same_table(part->nested_table, first.nested_table)) {
+        part->source_dtype != first.source_dtype || !same_values(part->table, first.table) ||
+        !same_values(part->nested_table, first.nested_table) || part->block != first.block ||
+        part->input_scale != first.input_scale || part->input_zero != first.input_zero) {
       return Support::no("the matrices differ in format");
+    }
+    if (*format == Format::int4 && !same_values(part->group_index, first.group_index)) {
+      return Support::no("the matrices have their columns in different groups");
     }
     if (Support one = can_pack_one(*part, *format); !one) return one;
   }
@@ -215,6 +289,11 @@ Packed pack(std::span<const Matrix* const> parts, const Order& order) {
   packed.columns = first.columns;
   packed.tiles = (order.rows + kTileRows - 1) / kTileRows;
   packed.chunks = first.columns / chunk_columns(packed.format);
+  if (packed.format == Format::int4) {
+    packed.gather = gather_groups(first);
+    packed.level_unit = 1;
+    if (packed.gather.defined()) packed.chunks = packed.gather.dim(0) / chunk_columns(Format::int4);
+  }
   packed.codes = Tensor::zeros(DType::u8, {packed.tiles, packed.chunks, kCodeBytes});
   if (const int bytes = scale_bytes(packed.format); bytes > 0) {
     packed.scales = Tensor::zeros(DType::u8, {packed.tiles, packed.chunks, bytes});
@@ -227,9 +306,12 @@ Packed pack(std::span<const Matrix* const> parts, const Order& order) {
     std::memcpy(packed.low_levels, split.low, sizeof split.low);
     std::memcpy(packed.high_levels, split.high, sizeof split.high);
     packed.level_unit = split.unit;
+    packed.levels = first.table;
     packed.nested_table = first.nested_table;
   }
   packed.outlier_threshold = first.format == WeightFormat::int8 ? first.outlier_threshold : 0.0f;
+  packed.input_scale = first.input_scale;
+  packed.input_zero = first.input_zero;
   packed.source_dtype = first.source_dtype;
   parallel_for(packed.tiles, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t tile = begin; tile < end; ++tile) pack_tile(parts, tile, packed);

@@ -14,7 +14,7 @@ namespace plimsoll::kernels::gemv {
 struct Packed {
   Format format = Format::f16;
   Order order;
-  std::int64_t columns = 0;
+  std::int64_t columns = 0;  // of the stored matrix
   std::int64_t tiles = 0;
   std::int64_t chunks = 0;  // of a tile
   Tensor codes;             // u8 [tiles, chunks, 512]
@@ -25,8 +25,14 @@ struct Packed {
   std::uint32_t low_levels[2] = {};
   std::uint32_t high_levels[2] = {};
   float level_unit = 0;
-  Tensor nested_table;          // f32 [256], table4_dq
+  Tensor levels;        // f32 [16]: the same unrounded
+  Tensor nested_table;  // f32 [256], table4_dq
+  /// int4: the stored column of each packed one, -1 where there is none (the code is 0 then):
+  /// i32 [chunks * 64]. Undefined: packed as stored.
+  Tensor gather;
   float outlier_threshold = 0;  // int8
+  float input_scale = 0;        // int8_static
+  std::int32_t input_zero = 0;
   DType source_dtype = DType::f16;
 };
 

@@ -47,6 +47,8 @@ float unpacked(const Packed& packed, std::int64_t tile, int j, std::int64_t colu
           ? packed.row_meta.data<float>() + (tile * kTileRows + j) * row_meta_floats(packed.format)
           : nullptr;
   switch (packed.format) {
+    case Format::f32:
+      return reinterpret_cast<const float*>(bytes)[i];
     case Format::f16:
       return to_float(reinterpret_cast<const fp16*>(bytes)[i]);
     case Format::bf16:
@@ -54,9 +56,18 @@ float unpacked(const Packed& packed, std::int64_t tile, int j, std::int64_t colu
     case Format::fp8:
       return to_float(reinterpret_cast<const fp8_e4m3*>(bytes)[i]) * *meta;
     case Format::int8:
+    case Format::int8_static:
       return quant::int8_weight(static_cast<std::int8_t>(bytes[i]), *meta);
     default:
       break;
+  }
+  if (packed.format == Format::int4) {
+    const unsigned code = static_cast<unsigned>(bytes[i / 8 * 4 + i % 4]) >> (i % 8 / 4 * 4) & 0xf;
+    const std::byte* scales = packed.scales.raw() + at * scale_bytes(packed.format);
+    const unsigned zeros = static_cast<unsigned>(scales[32 + j % 8]) >> (j / 8 * 4) & 0xf;
+    fp16 scale;
+    std::memcpy(&scale, scales + (j % 8 * 2 + j / 8) * 2, 2);
+    return to_float(scale) * (static_cast<float>(code) - static_cast<float>(zeros));
   }
   const int code = static_cast<int>(static_cast<unsigned>(bytes[i / 2]) >> (4 * (i % 2)) & 0xf);
   const int level = permuted(packed.low_levels, code) + permuted(packed.high_levels, code ^ 8);
@@ -90,10 +101,13 @@ void expect_packed(std::span<const Matrix* const> parts, const Order& order) {
       std::size_t part = 0;
       while (part < parts.size() && local >= parts[part]->rows) local -= parts[part++]->rows;
       if (part < parts.size()) seen[static_cast<std::size_t>(row)] = true;
-      for (std::int64_t c = 0; c < packed.columns; ++c) {
+      for (std::int64_t at = 0; at < packed.chunks * chunk_columns(packed.format); ++at) {
+        const std::int64_t c =
+            packed.gather.defined() ? packed.gather.data<std::int32_t>()[at] : at;
+        if (c < 0) continue;
         const float expected =
             part < parts.size() ? decoded[part].data<float>()[local * packed.columns + c] : 0.0f;
-        const float actual = unpacked(packed, tile, j, c);
+        const float actual = unpacked(packed, tile, j, at);
         // Levels are rounded to units; a block's scale is at most 1.01 + 0.5 in these matrices.
         const float bound = packed.level_unit * 0.51f * 2.1f + 1e-6f * std::fabs(expected);
         ASSERT_NEAR(actual, expected, part < parts.size() ? bound : 1e3f)
@@ -105,14 +119,51 @@ void expect_packed(std::span<const Matrix* const> parts, const Order& order) {
 }
 
 TEST(GemvPack, EveryFormatLiesAsDrawn) {
-  for (const auto format : {WeightFormat::fp16, WeightFormat::bf16}) {
+  for (const auto format : {WeightFormat::fp32, WeightFormat::fp16, WeightFormat::bf16}) {
     const Matrix w = random_dense(format, 37, 48);
     expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 37});
   }
-  for (const auto format : {WeightFormat::int8, WeightFormat::fp8, WeightFormat::nf4,
-                            WeightFormat::nf4_dq, WeightFormat::fp4, WeightFormat::log4}) {
+  for (const auto format :
+       {WeightFormat::int8, WeightFormat::fp8, WeightFormat::nf4, WeightFormat::nf4_dq,
+        WeightFormat::fp4, WeightFormat::log4, WeightFormat::int8_static}) {
     const Matrix w = cases::random_matrix(format, 37, 192);
     expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 37});
+  }
+}
+
+TEST(GemvPack, GroupsBecomeChunks) {
+  const auto packed_columns = [](const Matrix& w) {
+    const std::vector<const Matrix*> parts{&w};
+    expect_packed(parts, {Pairing::none, 0, w.rows});
+    const Packed packed = pack(parts, {Pairing::none, 0, w.rows});
+    if (!packed.gather.defined()) return std::int64_t{0};
+    // Every stored column once.
+    std::vector<int> seen(static_cast<std::size_t>(w.columns));
+    for (const std::int32_t c : packed.gather.span<std::int32_t>()) {
+      if (c >= 0) ++seen[static_cast<std::size_t>(c)];
+    }
+    EXPECT_EQ(seen, std::vector<int>(static_cast<std::size_t>(w.columns), 1));
+    return packed.gather.dim(0);
+  };
+  using cases::random_matrix;
+  EXPECT_EQ(packed_columns(random_matrix(WeightFormat::int4, 40, 256)), 0);
+  EXPECT_EQ(packed_columns(random_matrix(WeightFormat::gptq, 40, 256, {.block = 128})), 0);
+  // Each group of 32, and the last of 8, has a chunk.
+  EXPECT_EQ(packed_columns(random_matrix(WeightFormat::int4, 40, 72, {.block = 32})), 3 * 64);
+  EXPECT_EQ(packed_columns(random_matrix(WeightFormat::gptq, 40, 320,
+                                         {.block = 128, .shuffled_groups = true})),
+            320);
+}
+
+TEST(GemvPack, Int8StaticKnowsTheSumsOfItsCodes) {
+  const Matrix w = cases::random_matrix(WeightFormat::int8_static, 5, 64);
+  const Packed packed = pack(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 5});
+  for (int row = 0; row < 5; ++row) {
+    std::int32_t expected = 0;
+    for (int c = 0; c < 64; ++c) expected += w.codes.data<std::int8_t>()[row * 64 + c];
+    std::int32_t sum = 0;
+    std::memcpy(&sum, packed.row_meta.data<float>() + row * 2 + 1, 4);
+    EXPECT_EQ(sum, expected);
   }
 }
 
@@ -183,8 +234,10 @@ TEST(GemvPack, RefusesWithAReason) {
   w.outlier_threshold = 6;
   w.outliers_by_batch = true;
   EXPECT_EQ(reason(w, {Pairing::none, 0, 24}), "outliers by batch");
-  const Matrix grouped = cases::random_matrix(WeightFormat::int4, 16, 64);
-  EXPECT_EQ(reason(grouped, {Pairing::none, 0, 16}), "int4 weights");
+  const Matrix one = cases::random_matrix(WeightFormat::gptq, 16, 128, {.shuffled_groups = true});
+  const Matrix other = cases::random_matrix(WeightFormat::gptq, 16, 128);
+  EXPECT_EQ(can_pack(std::vector<const Matrix*>{&one, &other}, {Pairing::none, 0, 32}).reason,
+            "the matrices have their columns in different groups");
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // What a kernel of gemv is launched with, and the launches, one a family of formats.
 #pragma once
 
+#include <cstddef>
+
 #include "kernels/gemv/gemv_args_cuda.h"
 
 namespace plimsoll::kernels::gemv {
@@ -9,14 +11,27 @@ namespace plimsoll::kernels::gemv {
 struct Plan {
   Args args;
   DeviceWeights w;
-  int columns = 0;
-  int block_tiles = 0;      // most tiles of a block
+  int block_tiles = 0;      // most tiles of a block (or of a cluster)
   float product_scale = 0;  // int8: quant::kInt8ProductScale and kInt8WeightScale
   float weight_scale = 0;
 };
 
-void run_dense(const Plan& plan, cudaStream_t stream);
-void run_int8(const Plan& plan, cudaStream_t stream);
-void run_table4(const Plan& plan, cudaStream_t stream);
+/// A family's launch, and its Args::scratch for several rows.
+struct Family {
+  void (*run)(const Plan& plan, cudaStream_t stream);
+  std::size_t (*scratch_bytes)(const DeviceWeights& weights, int rows);
+};
+
+Family dense_family(Format format);
+Family int8_family(Format format, bool outliers);
+Family table4_family(Format format);
+
+/// What the GPU has, asked once.
+struct Limits {
+  int multiprocessors = 0;
+  int shared = 0;  // bytes a block
+  int major = 0;   // compute capability
+};
+const Limits& limits();
 
 }  // namespace plimsoll::kernels::gemv

@@ -1,9 +1,10 @@
-// nf4, fp4, log4 and their doubly quantised forms. A table in memory would cost a look-up a weight
-// or two, and the GPU's rate of look-ups is below what its memory delivers. So codes become bytes
-// by permutation (split_levels() in gemv_layout.h): two PRMT for four weights. Products are then
-// int8's; activations are 15-bit integers, a scale for each block of 64 columns, which go through
-// the tensor cores as two columns of bytes: x = 256 high + low.
-#include "kernels/gemv/gemv_kernel_cuda.cuh"
+// Four-bit weights. nf4, fp4, log4 and their doubly quantised forms: a table in memory would cost a
+// look-up a weight or two, and the GPU's rate of look-ups is below what its memory delivers. So
+// codes become bytes by permutation (split_levels() in gemv_pack.h): two PRMT for four weights.
+// int4 and gptq: codes are bytes after a mask. Products are then int8's; activations are 15-bit
+// integers, a scale for each block of 64 columns, which go through the tensor cores as two columns
+// of bytes: x = 256 high + low.
+#include "kernels/gemv/gemv_rows_cuda.cuh"
 
 namespace plimsoll::kernels::gemv {
 
@@ -24,34 +25,90 @@ __device__ inline std::uint32_t permute(std::uint32_t low, std::uint32_t high,
   return bytes;
 }
 
+// Activations of a chunk: s8 [rows][high, low][64], then scales f32 [rows], and of uniform codes
+// the sums of the integers f32 [rows].
+template <bool kUniform>
+struct Table4Stage {
+  static constexpr int kColumns = 64;
+  static constexpr bool kNeedsAll = false;
+  static constexpr bool kGathers = kUniform;
+
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t scales_bytes(int rows) {
+    return round_up(static_cast<std::uint32_t>(rows) * 4, 16);
+  }
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int rows) {
+    return static_cast<std::uint32_t>(rows) * 128 + scales_bytes(rows) * (kUniform ? 2 : 1);
+  }
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int) { return 0; }
+
+  __device__ static void put(const Plan& plan, const Prepared& to, int token, const Row& row,
+                             float*) {
+    row.visit([&](int c, const float4& v, bool inside) {
+      put_four(plan, to, token, c, v, inside, row.lane);
+    });
+  }
+
+  __device__ static void put_four(const Plan& plan, const Prepared& to, int token, int c,
+                                  const float4& v, bool inside, int lane) {
+    float largest = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+    // Sixteen lanes hold a block.
+    for (int i = 8; i > 0; i /= 2)
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, i));
+    const float scale = largest < 0x1p-100f ? 0.0f : kLargest / largest;
+    const int q[4] = {__float2int_rn(v.x * scale), __float2int_rn(v.y * scale),
+                      __float2int_rn(v.z * scale), __float2int_rn(v.w * scale)};
+    int sum = q[0] + q[1] + q[2] + q[3];
+    if constexpr (kUniform) {
+      for (int i = 8; i > 0; i /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, i);
+    }
+    if (!inside) return;
+    std::uint32_t high_bytes = 0;
+    std::uint32_t low_bytes = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      high_bytes |= (static_cast<std::uint32_t>((q[i] + 128) >> 8) & 0xff) << (8 * i);
+      low_bytes |= (static_cast<std::uint32_t>(q[i]) & 0xff) << (8 * i);
+    }
+    const int rows = plan.args.rows;
+    unsigned char* at = to.activations + c / kColumns * activation_bytes(rows);
+    *reinterpret_cast<std::uint32_t*>(at + token * 128 + c % kColumns) = high_bytes;
+    *reinterpret_cast<std::uint32_t*>(at + token * 128 + 64 + c % kColumns) = low_bytes;
+    if (lane % 16 != 0) return;
+    auto* scales = reinterpret_cast<float*>(at + rows * 128);
+    scales[token] = largest / kLargest * plan.w.level_unit;
+    if constexpr (kUniform) {
+      reinterpret_cast<float*>(at + rows * 128 + scales_bytes(rows))[token] =
+          static_cast<float>(sum);
+    }
+  }
+};
+
 // kBlocks of four tokens, each of which is two columns of the product.
 template <Format kWeights, int kBlocks>
 struct Table4 {
   static constexpr Format kFormat = kWeights;
+  static constexpr bool kUniform = kWeights == Format::int4;
   static constexpr int kSlices = 4;
   static constexpr int kUnroll = 4;
   static constexpr int kStages = 3;
+  static constexpr int kRowUnroll = 2;
+  static constexpr int kRowStages = 5;
   static constexpr int kRows = kBlocks * 4;
-  static constexpr int kSumBytes = 4;
   static constexpr int kColumns = 64;
+  using Stage = Table4Stage<kUniform>;
+  using Sum = float;
 
-  // Activations of a chunk: s8 [rows][high, low][64], then scales f32 [rows].
-  __host__ __device__ static std::uint32_t activation_bytes(const Plan& plan) {
-    return static_cast<std::uint32_t>(plan.args.rows * 128 + (plan.args.rows + 3) / 4 * 16);
-  }
-
-  __device__ Table4(const Plan& plan, const SharedLayout& at, unsigned char* shared, float*, int,
-                    int lane)
-      : activations(shared + at.activations),
-        partial(reinterpret_cast<float*>(shared + at.partial)),
-        meta(reinterpret_cast<const RowScales*>(shared + at.meta)),
-        nested(reinterpret_cast<const float*>(shared + at.nested)),
+  __device__ Table4(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
+                    const float* nested, int lane)
+      : activations(x.activations),
+        meta(reinterpret_cast<const RowScales*>(meta)),
+        nested(nested),
+        first_chunk(first_chunk),
         rows(plan.args.rows),
-        stride(static_cast<int>(activation_bytes(plan))),
+        stride(static_cast<int>(Stage::activation_bytes(plan.args.rows))),
         lane(lane),
         low{plan.w.low_levels[0], plan.w.low_levels[1]},
-        high{plan.w.high_levels[0], plan.w.high_levels[1]},
-        unit(plan.w.level_unit) {
+        high{plan.w.high_levels[0], plan.w.high_levels[1]} {
     for (int block = 0; block < kBlocks; ++block) {
       columns_at[block] = min(block * 8 + lane / 4, rows * 2 - 1) * 64 + lane % 4 * 16;
       scales_at[block] = rows * 128 + min(block * 4 + lane % 4, rows - 1) * 4;
@@ -66,50 +123,33 @@ struct Table4 {
     }
   }
 
-  __device__ void stage(int token, const Row& row, float*) {
-    row.visit([&](int c, const float4& v, bool inside) { put(token, c, v, inside); });
-  }
-
-  __device__ void put(int row, int c, const float4& v, bool inside) {
-    float largest = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
-    // Sixteen lanes hold a block.
-    for (int i = 8; i > 0; i /= 2)
-      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, i));
-    if (!inside) return;
-    const float scale = largest < 0x1p-100f ? 0.0f : kLargest / largest;
-    const int q[4] = {__float2int_rn(v.x * scale), __float2int_rn(v.y * scale),
-                      __float2int_rn(v.z * scale), __float2int_rn(v.w * scale)};
-    std::uint32_t high_bytes = 0;
-    std::uint32_t low_bytes = 0;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      high_bytes |= (static_cast<std::uint32_t>((q[i] + 128) >> 8) & 0xff) << (8 * i);
-      low_bytes |= (static_cast<std::uint32_t>(q[i]) & 0xff) << (8 * i);
-    }
-    unsigned char* to = activations + c / kColumns * stride;
-    *reinterpret_cast<std::uint32_t*>(to + row * 128 + c % kColumns) = high_bytes;
-    *reinterpret_cast<std::uint32_t*>(to + row * 128 + 64 + c % kColumns) = low_bytes;
-    if (lane % 16 == 0) reinterpret_cast<float*>(to + rows * 128)[row] = largest / kLargest * unit;
-  }
-
   __device__ float scale_of(std::uint32_t code, int chunk, const RowScales& row) const {
     return fmaf(nested[code], chunk < row.border ? row.first : row.second, row.offset);
   }
 
-  __device__ void multiply(const unsigned char* codes, const unsigned char* scales, int chunk) {
-    const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
-    float scale0;
-    float scale1;
+  // Scales of rows g and g + 8, and what is taken off their codes.
+  struct OfRows {
+    float scale0, scale1, zero0, zero1;
+  };
+
+  __device__ OfRows of_rows(const unsigned char* scales, int chunk) const {
     if constexpr (kFormat == Format::table4_dq) {
       const std::uint32_t both = reinterpret_cast<const std::uint16_t*>(scales)[lane / 4];
-      scale0 = scale_of(both & 0xff, chunk, scales0);
-      scale1 = scale_of(both >> 8, chunk, scales1);
-    } else {
+      return {scale_of(both & 0xff, chunk, scales0), scale_of(both >> 8, chunk, scales1), 0, 0};
+    } else if constexpr (kFormat == Format::table4) {
       const float2 both = reinterpret_cast<const float2*>(scales)[lane / 4];
-      scale0 = both.x;
-      scale1 = both.y;
+      return {both.x, both.y, 0, 0};
+    } else {
+      const float2 both = __half22float2(reinterpret_cast<const __half2*>(scales)[lane / 4]);
+      const std::uint32_t zeros = scales[kTileRows * 2 + lane / 4];
+      return {both.x, both.y, static_cast<float>(zeros & 0xf), static_cast<float>(zeros >> 4)};
     }
-    const unsigned char* x = activations + chunk * stride;
+  }
+
+  __device__ void multiply(const unsigned char* codes, const unsigned char* scales, int chunk) {
+    const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
+    const OfRows of = of_rows(scales, chunk);
+    const unsigned char* x = activations + (chunk - first_chunk) * stride;
     std::int32_t products[kBlocks][4];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block)
@@ -124,10 +164,16 @@ struct Table4 {
     for (int block = 0; block < kBlocks; ++block) {
       const float of_x = *reinterpret_cast<const float*>(x + scales_at[block]);
       const auto& p = products[block];
-      const float row0 = fmaf(256, __int_as_float(p[0]) - kMagic, __int_as_float(p[1]) - kMagic);
-      const float row1 = fmaf(256, __int_as_float(p[2]) - kMagic, __int_as_float(p[3]) - kMagic);
-      sums[block][0] = fmaf(row0, scale0 * of_x, sums[block][0]);
-      sums[block][1] = fmaf(row1, scale1 * of_x, sums[block][1]);
+      float row0 = fmaf(256, __int_as_float(p[0]) - kMagic, __int_as_float(p[1]) - kMagic);
+      float row1 = fmaf(256, __int_as_float(p[2]) - kMagic, __int_as_float(p[3]) - kMagic);
+      if constexpr (kUniform) {
+        const float all = *reinterpret_cast<const float*>(
+            x + scales_at[block] + static_cast<int>(Stage::scales_bytes(rows)));
+        row0 = fmaf(-of.zero0, all, row0);
+        row1 = fmaf(-of.zero1, all, row1);
+      }
+      sums[block][0] = fmaf(row0, of.scale0 * of_x, sums[block][0]);
+      sums[block][1] = fmaf(row1, of.scale1 * of_x, sums[block][1]);
     }
   }
 
@@ -135,24 +181,37 @@ struct Table4 {
   template <int kStep>
   __device__ void multiply_bytes(std::int32_t (&products)[kBlocks][4], std::uint32_t row0,
                                  std::uint32_t row1, const uint4 (&values)[kBlocks]) const {
-    const std::uint32_t turned0 = row0 ^ 0x88888888u;
-    const std::uint32_t turned1 = row1 ^ 0x88888888u;
-    const std::uint32_t below[4] = {permute(low[0], low[1], row0), permute(low[0], low[1], row1),
-                                    permute(low[0], low[1], row0 >> 16),
-                                    permute(low[0], low[1], row1 >> 16)};
-    const std::uint32_t above[4] = {
-        permute(high[0], high[1], turned0), permute(high[0], high[1], turned1),
-        permute(high[0], high[1], turned0 >> 16), permute(high[0], high[1], turned1 >> 16)};
-#pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-      const uint4& v = values[block];
-      mma_s8(products[block], below, kStep == 0 ? v.x : v.z, kStep == 0 ? v.y : v.w);
-      mma_s8(products[block], above, kStep == 0 ? v.x : v.z, kStep == 0 ? v.y : v.w);
+    if constexpr (kUniform) {
+      constexpr std::uint32_t kNibbles = 0x0f0f0f0fu;
+      const std::uint32_t bytes[4] = {row0 & kNibbles, row1 & kNibbles, row0 >> 4 & kNibbles,
+                                      row1 >> 4 & kNibbles};
+      add_products<kStep>(products, bytes, values);
+    } else {
+      const std::uint32_t turned0 = row0 ^ 0x88888888u;
+      const std::uint32_t turned1 = row1 ^ 0x88888888u;
+      const std::uint32_t below[4] = {permute(low[0], low[1], row0), permute(low[0], low[1], row1),
+                                      permute(low[0], low[1], row0 >> 16),
+                                      permute(low[0], low[1], row1 >> 16)};
+      const std::uint32_t above[4] = {
+          permute(high[0], high[1], turned0), permute(high[0], high[1], turned1),
+          permute(high[0], high[1], turned0 >> 16), permute(high[0], high[1], turned1 >> 16)};
+      add_products<kStep>(products, below, values);
+      add_products<kStep>(products, above, values);
     }
   }
 
-  __device__ void end_tile(int local, int slice) {
-    float* to = partial + (local * kSlices + slice) * kTileRows * rows;
+  template <int kStep>
+  __device__ static void add_products(std::int32_t (&products)[kBlocks][4],
+                                      const std::uint32_t (&bytes)[4],
+                                      const uint4 (&values)[kBlocks]) {
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+      const uint4& v = values[block];
+      mma_s8(products[block], bytes, kStep == 0 ? v.x : v.z, kStep == 0 ? v.y : v.w);
+    }
+  }
+
+  __device__ void end_tile(float* to) {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
       const int token = block * 4 + lane % 4;
@@ -162,39 +221,46 @@ struct Table4 {
     }
   }
 
-  __device__ float total(int local, int row, int token) const {
-    float sum = 0;
-#pragma unroll
-    for (int w = 0; w < kSlices; ++w) {
-      sum += partial[((local * kSlices + w) * kTileRows + row) * rows + token];
-    }
+  __device__ static float plus(float a, float b) {
+    return a + b;
+  }
+  __device__ static float finish(float sum, int, int, int) {
     return sum;
   }
 
-  unsigned char* activations;
-  float* partial;
+  const unsigned char* activations;
   const RowScales* meta;
   const float* nested;
-  int rows, stride, lane;
+  int first_chunk, rows, stride, lane;
   std::uint32_t low[2], high[2];
-  float unit;
   int columns_at[kBlocks], scales_at[kBlocks];  // the lane's, within a chunk's activations
   RowScales scales0, scales1;                   // of the tile, table4_dq
   float sums[kBlocks][2];
 };
 
 template <Format kFormat>
-void launch_rows(const Plan& plan, cudaStream_t stream) {
-  if (plan.args.rows <= 4) return launch<Table4<kFormat, 1>>(plan, stream);
-  if (plan.args.rows <= 8) return launch<Table4<kFormat, 2>>(plan, stream);
-  return launch<Table4<kFormat, 4>>(plan, stream);
+void run_table4(const Plan& plan, cudaStream_t stream) {
+  if (plan.args.rows == 1) return launch_self_staging<Table4<kFormat, 1>>(plan, stream);
+  if (plan.args.rows <= 4) return launch_rows<Table4<kFormat, 1>>(plan, stream);
+  if (plan.args.rows <= 8) return launch_rows<Table4<kFormat, 2>>(plan, stream);
+  return launch_rows<Table4<kFormat, 4>>(plan, stream);
 }
+
+template <Format kFormat>
+constexpr Family kTable4{run_table4<kFormat>,
+                         scratch_bytes_of<Table4Stage<kFormat == Format::int4>>};
 
 }  // namespace
 
-void run_table4(const Plan& plan, cudaStream_t stream) {
-  return plan.w.format == Format::table4_dq ? launch_rows<Format::table4_dq>(plan, stream)
-                                            : launch_rows<Format::table4>(plan, stream);
+Family table4_family(Format format) {
+  switch (format) {
+    case Format::table4:
+      return kTable4<Format::table4>;
+    case Format::table4_dq:
+      return kTable4<Format::table4_dq>;
+    default:
+      return kTable4<Format::int4>;
+  }
 }
 
 }  // namespace plimsoll::kernels::gemv

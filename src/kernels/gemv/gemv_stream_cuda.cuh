@@ -1,0 +1,128 @@
+// A warp's weights: its chunks, tile after tile, as one stream through a ring of slots in shared
+// memory that asynchronous copies fill.
+#pragma once
+
+#include "kernels/gemv/gemv_stage_cuda.cuh"
+
+namespace plimsoll::kernels::gemv {
+
+/// Which tiles and chunks a warp multiplies. Local tile i of a block is tile first + i * step of
+/// the matrix.
+struct Share {
+  int tiles;        // local tiles of the block
+  int group;        // the warp's first local tile; then every kGroups-th
+  int first, step;  // see above
+  int begin, end;   // chunks of each
+};
+
+template <Format kFormat, int kStages, int kUnroll, int kGroups>
+class WeightStream {
+ public:
+  static constexpr int kScales = scale_bytes(kFormat);
+  static constexpr int kSlot = kUnroll * (kCodeBytes + kScales);
+  static constexpr std::uint32_t kRingBytes = kWarps * kStages * kSlot;
+
+  /// Requests the first chunks. `rings` has kRingBytes.
+  __device__ WeightStream(const DeviceWeights& w, const Share& share, unsigned char* rings,
+                          int warp, int lane)
+      : share_(share),
+        ring_(rings + warp * kStages * kSlot),
+        slot_(ring_),
+        head_tile_(share.begin < share.end ? share.group : share.tiles),
+        head_(share.begin),
+        lane_(lane) {
+    const std::int64_t first =
+        static_cast<std::int64_t>(share.first + share.group * share.step) * w.chunks + share.begin;
+    codes_ = w.codes + first * kCodeBytes + lane * 16;
+    scales_ = w.scales + first * kScales + lane * 16;
+    to_next_tile_ =
+        static_cast<std::int64_t>(kGroups * share.step) * w.chunks - (share.end - share.begin);
+#pragma unroll 1
+    for (int i = 0; i < kStages - 1; ++i) request();
+  }
+
+  /// Multiplies all: format.begin_tile(local), format.multiply() of each chunk, end_tile(local).
+  template <class F, class EndTile>
+  __device__ void multiply(F& format, EndTile&& end_tile) {
+    const unsigned char* taken = ring_;
+    for (int local = share_.group; local < share_.tiles; local += kGroups) {
+      format.begin_tile(local);
+      for (int chunk = share_.begin; chunk < share_.end; chunk += kUnroll) {
+        cuda_device::wait_for_copies<kStages - 2>();
+        __syncwarp();
+        const auto multiply_one = [&](int i) {
+          format.multiply(taken + i * kCodeBytes, taken + kUnroll * kCodeBytes + i * kScales,
+                          chunk + i);
+        };
+        if (chunk + kUnroll <= share_.end) {
+#pragma unroll
+          for (int i = 0; i < kUnroll; ++i) multiply_one(i);
+        } else {
+#pragma unroll 1
+          for (int i = 0; i < share_.end - chunk; ++i) multiply_one(i);
+        }
+        taken = taken == ring_ + (kStages - 1) * kSlot ? ring_ : taken + kSlot;
+        __syncwarp();  // every lane has read the slot before, which is filled next
+        request();
+      }
+      end_tile(local);
+    }
+    // A warp that had no chunk must not hold up the next kernel.
+    cuda_device::let_next_start();
+  }
+
+ private:
+  __device__ void request() {
+    if (head_tile_ < share_.tiles) {
+      const int count = min(kUnroll, share_.end - head_);
+#pragma unroll
+      for (int i = 0; i < kUnroll; ++i) {
+        if (i < count)
+          cuda_device::copy_async(slot_ + i * kCodeBytes + lane_ * 16, codes_ + i * kCodeBytes);
+      }
+      if (kScales > 0 && lane_ < count * kScales / 16) {
+        cuda_device::copy_async(slot_ + kUnroll * kCodeBytes + lane_ * 16, scales_);
+      }
+      codes_ += count * kCodeBytes;
+      scales_ += count * kScales;
+      head_ += kUnroll;
+      if (head_ >= share_.end) {
+        head_ = share_.begin;
+        codes_ += to_next_tile_ * kCodeBytes;
+        scales_ += to_next_tile_ * kScales;
+        head_tile_ += kGroups;
+        if (head_tile_ >= share_.tiles) cuda_device::let_next_start();
+      }
+    }
+    cuda_device::close_copy_group();
+    slot_ = slot_ == ring_ + (kStages - 1) * kSlot ? ring_ : slot_ + kSlot;
+  }
+
+  Share share_;
+  unsigned char* ring_;
+  unsigned char* slot_;  // to be filled next
+  const unsigned char* codes_;
+  const unsigned char* scales_;
+  std::int64_t to_next_tile_;  // chunks
+  int head_tile_, head_, lane_;
+};
+
+/// What is known of the block's rows before any activation, copied into shared memory.
+template <Format kFormat>
+__device__ inline void load_row_meta(const DeviceWeights& w, const Share& share, float* meta,
+                                     float* nested) {
+  constexpr int kTile = kTileRows * row_meta_floats(kFormat);
+  if constexpr (kTile > 0) {
+    for (int i = static_cast<int>(threadIdx.x); i < share.tiles * kTile; i += kThreads) {
+      meta[i] = w.row_meta[(share.first + i / kTile * share.step) * kTile + i % kTile];
+    }
+  }
+  if constexpr (kFormat == Format::table4_dq) {
+    if (threadIdx.x < 256) nested[threadIdx.x] = w.nested_table[threadIdx.x];
+  }
+}
+
+/// Sums of 16 slices are put together four at a time, as the blocks of a cluster have them.
+inline constexpr int kSlicesTogether = 4;
+
+}  // namespace plimsoll::kernels::gemv
