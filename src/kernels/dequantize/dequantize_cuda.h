@@ -9,9 +9,10 @@ namespace plimsoll::kernels::dequantize {
 struct Args {
   const gemv::DeviceWeights* weights = nullptr;
   cuda::Element element = cuda::Element::f16;
-  /// [order.rows, columns], 16-byte aligned, rows in stored order: what quant::decode() gives,
-  /// rounded to `element`.
-  void* out = nullptr;
+  /// Rows [row_begin, row_end) in stored order: what quant::decode() gives, rounded to `element`.
+  std::int64_t row_begin = 0;
+  std::int64_t row_end = 0;
+  void* out = nullptr;  // [row_end - row_begin, columns], 16-byte aligned
   bool dependent = true;
 };
 

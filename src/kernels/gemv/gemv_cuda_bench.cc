@@ -2,7 +2,7 @@
 // layers' products as one graph of dependent launches. Prints GB/s by the format's own bytes and
 // their share of the copy bandwidth of the same process.
 //
-// usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq; all by default
+// usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq int4
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,12 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "core/cuda/cublas_cuda.h"
 #include "core/cuda/device.h"
 #include "kernels/gemm_dense/gemm_dense.h"
 #include "kernels/gemm_fp8/gemm_fp8_ref.h"
+#include "kernels/gemm_int4/gemm_int4_ref.h"
 #include "kernels/gemm_int8/gemm_int8_ref.h"
 #include "kernels/gemm_table4/gemm_table4_ref.h"
 #include "kernels/gemv/gemv_cuda.h"
+#include "kernels/product/product_cuda.h"
 #include "kernels/tile_fma/quantised_cases.h"
 #include "quant/block4.h"
 
@@ -43,6 +46,9 @@ Matrix make_matrix(WeightFormat format, std::int64_t rows, std::int64_t columns)
     for (Tensor* scales : {&w.scales, &w.nested_scales}) {
       if (!scales->defined() || scales->dtype() != DType::f32) continue;
       for (float& scale : scales->span<float>()) scale *= 0.03f;
+    }
+    if (format == WeightFormat::int4) {
+      for (fp16& scale : w.scales.span<fp16>()) scale = to_fp16(to_float(scale) * 0.004f);
     }
     if (format == WeightFormat::int8) {
       for (float& scale : w.scales.span<float>()) scale *= 0.5f;
@@ -72,42 +78,54 @@ void run_oracle(const LinearArgs& args) {
       return gemm_fp8_scalar(args);
     case WeightFormat::int8:
       return gemm_int8_scalar(args);
+    case WeightFormat::int4:
+      return gemm_int4_scalar(args);
     default:
       return gemm_table4_scalar(args);
   }
 }
 
-// Root mean square of the difference over that of the oracle's outputs.
-double difference(const Matrix& w, const DeviceWeights& weights, int rows) {
-  std::vector<float> x = cases::random_values(rows * w.columns, 2);
+// Root mean square of the difference over that of the oracle's outputs: the larger one of a row
+// alone and of the last row of 16.
+double difference(const Matrix& w, const DeviceWeights& weights, const cuda::Buffer& scratch) {
+  std::vector<float> x = cases::random_values(w.columns, 2);
   for (float& value : x) value = to_float(to_bf16(value));
-  std::vector<float> expected(static_cast<std::size_t>(rows * w.rows));
-  run_oracle({x.data(), rows, &w, expected.data()});
-  const cuda::Buffer input = cuda::Buffer::of<float>(x, "the benchmark");
-  cuda::Buffer output(expected.size() * 4, "the benchmark");
-  output.fill(0xff);  // NaN
-  Args args;
-  args.weights = &weights;
-  args.x = input.data<float>();
-  args.rows = rows;
-  args.y = output.data<float>();
-  const cuda::Stream stream;
-  run(args, stream.get());
-  stream.synchronize();
-  std::vector<float> actual(expected.size());
-  output.download(actual.data(), output.bytes(), 0);
-  double error = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    error += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
-    size += std::pow(expected[i], 2);
+  std::vector<float> expected(static_cast<std::size_t>(w.rows));
+  run_oracle({x.data(), 1, &w, expected.data()});
+  double worst = 0;
+  for (const int rows : {1, 16}) {
+    const auto before = static_cast<std::size_t>(rows - 1);
+    std::vector<float> all(before * x.size(), 0.5f);
+    all.insert(all.end(), x.begin(), x.end());
+    const cuda::Buffer input = cuda::Buffer::of<float>(all, "the benchmark");
+    cuda::Buffer output((before + 1) * expected.size() * 4, "the benchmark");
+    output.fill(0xff);  // NaN
+    Args args;
+    args.weights = &weights;
+    args.x = input.data<float>();
+    args.rows = rows;
+    args.y = output.data<float>();
+    args.scratch = scratch.data();
+    const cuda::Stream stream;
+    run(args, stream.get());
+    stream.synchronize();
+    std::vector<float> actual(expected.size());
+    output.download(actual.data(), actual.size() * 4, before * actual.size() * 4);
+    double error = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      error += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+      size += std::pow(expected[i], 2);
+    }
+    if (!(std::sqrt(error / size) < worst)) worst = std::sqrt(error / size);  // NaN too
   }
-  return std::sqrt(error / size);
+  return worst;
 }
 
 // What the formats' arithmetic explains: bf16's rounding of x is taken off by the choice of x.
 bool close_enough(const Matrix& w, double error) {
-  return error < (w.table.defined() ? 8e-3 : 1e-5);  // levels are rounded to 1/126
+  if (w.table.defined()) return error < 8e-3;                     // levels are rounded to 1/126
+  return error < (w.format == WeightFormat::int4 ? 1e-4 : 1e-5);  // 15-bit activations
 }
 
 struct Shape {
@@ -128,7 +146,7 @@ const Shape kShapes[] = {
 struct Chain {
   std::vector<std::vector<UploadedWeights>> weights{5};
   double bytes[5] = {};  // of one, as the format counts them
-  cuda::Buffer residual, norm, wide, hidden, logits;
+  cuda::Buffer residual, norm, wide, hidden, logits, scratch;
 };
 
 Args args_of(const Chain& chain, std::size_t shape, std::size_t layer, int rows, bool dependent) {
@@ -145,6 +163,7 @@ Args args_of(const Chain& chain, std::size_t shape, std::size_t layer, int rows,
            : shape == 2 ? chain.hidden.data<float>()
            : shape == 4 ? chain.logits.data<float>()
                         : chain.residual.data<float>();
+  args.scratch = chain.scratch.data();
   args.epilogue = shape == 2                 ? Epilogue::swiglu
                   : shape == 1 || shape == 3 ? Epilogue::add
                                              : Epilogue::store;
@@ -157,6 +176,8 @@ struct Timing {
 };
 
 Timing time_graph(const cuda::Stream& stream, const std::function<void()>& enqueue) {
+  enqueue();  // cuBLAS chooses its kernels the first time, and a capture may not load them
+  stream.synchronize();
   const cuda::Graph graph = cuda::Graph::capture(stream, enqueue);
   std::vector<double> seconds;
   seconds.reserve(21);
@@ -191,17 +212,17 @@ void bench_chain(const Chain& chain, const std::string& what, int rows, bool dep
                    [&] {
                      for (std::size_t layer = 0; layer < kLayers; ++layer) {
                        for (std::size_t shape = 0; shape < 4; ++shape) {
-                         run(args_of(chain, shape, layer, rows, dependent), stream.get());
+                         product::run(args_of(chain, shape, layer, rows, dependent), stream.get());
                        }
                      }
-                     run(args_of(chain, 4, 0, rows, dependent), stream.get());
+                     product::run(args_of(chain, 4, 0, rows, dependent), stream.get());
                    }),
         bytes, ceiling);
 }
 
 void bench_format(WeightFormat format, double ceiling) {
   std::printf("%s\n", std::string(quant::format_name(format)).c_str());
-  constexpr std::int64_t kRows = kMaxRows;
+  constexpr std::int64_t kRows = 512;
   Chain chain;
   chain.wide = cuda::Buffer(kRows * 6144 * 4, "the benchmark");
   chain.hidden = cuda::Buffer(kRows * kHidden * 4, "the benchmark");
@@ -219,7 +240,12 @@ void bench_format(WeightFormat format, double ceiling) {
     chain.bytes[i] = static_cast<double>(quant::matrix_bytes(w));
     chain.weights[i].reserve(static_cast<std::size_t>(shape.copies));
     chain.weights[i].emplace_back(pack(parts, shape.order), "the benchmark");
-    const double error = difference(w, chain.weights[i][0].view(), 1);
+    const DeviceWeights& first = chain.weights[i][0].view();
+    if (const std::size_t bytes = product::workspace_bytes(first, kRows);
+        bytes > chain.scratch.bytes()) {
+      chain.scratch = cuda::Buffer(bytes, "the benchmark");
+    }
+    const double error = difference(w, first, chain.scratch);
     std::printf("  %-8s differs from the oracle by %.1e\n", shape.name, error);
     if (!close_enough(w, error)) {
       std::printf("  NOT TIMED\n");
@@ -242,7 +268,7 @@ void bench_format(WeightFormat format, double ceiling) {
                      }),
           kLayers * chain.bytes[shape], ceiling);
   }
-  for (const int rows : {2, 4, 16}) {
+  for (const int rows : {2, 3, 4, 8, 16, 32, 48, 64, 512}) {
     bench_chain(chain, std::to_string(rows) + " rows", rows, true, ceiling);
   }
   if (format == WeightFormat::int8) {
@@ -260,10 +286,10 @@ int bench(int count, char** names) {
     return 0;
   }
   const double ceiling = cuda::copy_bandwidth();
-  std::printf("%s: copy %.1f GB/s; GB/s and share of it\n", cuda::devices()[0].name.c_str(),
-              ceiling);
+  std::printf("%s: copy %.1f GB/s, cuBLAS f16 %.1f TFLOP/s; GB/s and share of the copy\n",
+              cuda::devices()[0].name.c_str(), ceiling, cuda::cublas_rate());
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
-                                    WeightFormat::nf4, WeightFormat::fp8};
+                                    WeightFormat::nf4,  WeightFormat::int4, WeightFormat::fp8};
   if (count > 1) formats.clear();
   formats.reserve(static_cast<std::size_t>(count) + 5);
   for (int i = 1; i < count; ++i)

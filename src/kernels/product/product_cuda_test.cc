@@ -1,0 +1,129 @@
+#include "kernels/product/product_cuda.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/dequantize/dequantize_cuda.h"
+#include "kernels/gemv/gemv_cuda_cases.h"
+#include "support/cuda.h"
+
+namespace plimsoll::kernels::product {
+namespace {
+
+using gemv::Epilogue;
+using gemv::Within;
+using quant::Matrix;
+using quant::WeightFormat;
+
+float rounded(float value, cuda::Element element) {
+  if (element == cuda::Element::f32) return value;
+  return element == cuda::Element::bf16 ? to_float(to_bf16(value)) : to_float(to_fp16(value));
+}
+
+// Products of values that are rounded to the element, in double precision; then as gemv's tests.
+void expect_product(const Matrix& w, int rows, const gemv::Order& order, Epilogue epilogue,
+                    bool normed) {
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, order), "a test");
+  const cuda::Element element = dequantize::natural_element(weights.view());
+  const auto outputs = static_cast<std::size_t>(w.rows);
+  const std::vector<float> x = gemv::make_x(rows * w.columns, 12);
+  const std::vector<float> norm(static_cast<std::size_t>(w.columns), 0.5f);
+  const std::vector<float> bias = cases::random_values(w.rows, 13);
+  const bool swiglu = epilogue == Epilogue::swiglu;
+  std::vector<float> y(static_cast<std::size_t>(rows) * (swiglu ? outputs / 2 : outputs),
+                       epilogue == Epilogue::add ? 0.25f : std::numeric_limits<float>::quiet_NaN());
+
+  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+  const cuda::Buffer norm_buffer = cuda::Buffer::of<float>(norm, "a test");
+  const cuda::Buffer bias_buffer = cuda::Buffer::of<float>(bias, "a test");
+  const cuda::Buffer y_buffer = cuda::Buffer::of<float>(y, "a test");
+  cuda::Buffer workspace(workspace_bytes(weights.view(), rows), "a test");
+  workspace.fill(0xff);
+  gemv::Args args;
+  args.weights = &weights.view();
+  args.x = x_buffer.data<float>();
+  args.rows = rows;
+  args.norm = normed ? norm_buffer.data<float>() : nullptr;
+  args.epsilon = 1e-5f;
+  args.bias = bias_buffer.data<float>();
+  args.epilogue = epilogue;
+  args.y = y_buffer.data<float>();
+  args.scratch = workspace.data();
+  const cuda::Stream stream;
+  product::run(args, stream.get());
+  stream.synchronize();
+  y_buffer.download(y.data(), y_buffer.bytes(), 0);
+
+  const Tensor decoded = quant::decode(w);
+  std::vector<float> input = x;
+  if (normed) {
+    rms_norm_ref({x.data(), rows, w.columns, norm.data(), nullptr, 1e-5f, input.data()});
+  }
+  const auto product = [&](std::size_t row, std::size_t n) {
+    double sum = bias[n];
+    double size = std::fabs(bias[n]);
+    for (std::size_t k = 0; k < static_cast<std::size_t>(w.columns); ++k) {
+      const std::size_t columns = static_cast<std::size_t>(w.columns);
+      const double one = static_cast<double>(rounded(input[row * columns + k], element)) *
+                         rounded(decoded.data<float>()[n * columns + k], element);
+      sum += one;
+      size += std::fabs(one);
+    }
+    // A norm's last bit may turn the rounding of x.
+    const double of_norm = !normed ? 0 : element == cuda::Element::bf16 ? 0x1p-7 : 0x1p-10;
+    const double unit = (static_cast<double>(w.columns) + 64) * 0x1p-23 + of_norm;
+    return Within{static_cast<float>(sum), static_cast<float>(size * unit)};
+  };
+  const std::size_t width = swiglu ? outputs / 2 : outputs;
+  // Of many outputs a sample: the oracle is slow.
+  for (std::size_t i = 0; i<y.size(); i += y.size()> 20000 ? 997 : 1) {
+    const std::size_t row = i / width;
+    const std::size_t n = i % width;
+    Within of = product(row, n);
+    if (swiglu) of = gemv::swiglu_of(of, product(row, n + width));
+    if (epilogue == Epilogue::gelu_tanh) of = gemv::gelu_of(of, false);
+    if (epilogue == Epilogue::gelu_erf) of = gemv::gelu_of(of, true);
+    if (epilogue == Epilogue::add) of.value += 0.25f;
+    ASSERT_LE(std::fabs(y[i] - of.value), of.bound + 1e-5f)
+        << quant::format_name(w.format) << ": output " << i << " is " << y[i] << ", expected "
+        << of.value;
+  }
+}
+
+TEST(ProductCuda, ManyRowsOfEveryFormat) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : gemv::kFormats) {
+    const Matrix w = gemv::make_matrix(format, 96, 448, 3);
+    expect_product(w, kManyRows, gemv::plain(w), Epilogue::store, true);
+    expect_product(w, 70, {gemv::Pairing::halves, 0, w.rows}, Epilogue::swiglu, false);
+  }
+}
+
+TEST(ProductCuda, EveryEpilogue) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::nf4_dq, 96, 448, 3);
+  for (const Epilogue epilogue : {Epilogue::add, Epilogue::gelu_tanh, Epilogue::gelu_erf})
+    expect_product(w, 50, gemv::plain(w), epilogue, false);
+}
+
+// More decoded weights than the workspace holds at a time.
+TEST(ProductCuda, WeightsThatAreDecodedInParts) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::fp16, 3000, 12288, 3);
+  ASSERT_GT(w.rows * w.columns * 2, std::int64_t{64} << 20);
+  expect_product(w, 49, gemv::plain(w), Epilogue::add, false);
+}
+
+TEST(ProductCuda, FewRowsAreGemvs) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::bf16, 96, 448, 3);
+  expect_product(w, 1, gemv::plain(w), Epilogue::store, false);
+  expect_product(w, kManyRows - 1, gemv::plain(w), Epilogue::store, false);
+}
+
+}  // namespace
+}  // namespace plimsoll::kernels::product
