@@ -9,11 +9,13 @@
 
 namespace plimsoll::kernels {
 
+inline constexpr std::int64_t kMaxChooseRows = 4096;
+
 /// All pointers are addresses on the device; `chosen` may be the host's memory mapped there.
 struct DeviceChooseArgs {
   const float* logits = nullptr;  // row r's [vocabulary] at logits + r * stride
   std::int64_t stride = 0;
-  std::int64_t rows = 0;
+  std::int64_t rows = 0;  // up to kMaxChooseRows
   std::int64_t vocabulary = 0;
   /// [rows]: 0 (or nullptr for all) takes the largest logit, of equal ones the lower id. Above 0
   /// the softmax of logits / temperature is sampled from (Gumbel-max with Philox 4x32-10 numbers of
@@ -29,7 +31,8 @@ struct DeviceChooseArgs {
   std::int32_t* chosen = nullptr;  // [chosen_steps, rows]
   std::int32_t chosen_steps = 0;
   std::uint32_t* step = nullptr;
-  /// choose_token_scratch() bytes, zero before the first use; left ready for the next.
+  /// choose_token_scratch() bytes, zero before the first use; left ready for the next, of no more
+  /// rows.
   std::byte* scratch = nullptr;
   bool dependent = true;
 };
