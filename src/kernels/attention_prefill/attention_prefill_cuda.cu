@@ -1,0 +1,376 @@
+// The kernel:
+//
+//   grid    (query heads, groups of 64 rows, the last rows first: they see the most keys)
+//   block   4 warps of 16 rows each. Keys and values come in tiles of 64 tokens, four blocks of the
+//           cache, into two slots of shared memory: one is filled while the other is used
+#include "kernels/attention_prefill/attention_prefill_cuda.h"
+
+#include "kernels/attention/attention_tile_cuda.cuh"
+#include "kernels/attention_decode/attention_decode_cuda.h"
+#include "kernels/cuda/launch_cuda.cuh"
+#include "kernels/rope/head_vector_cuda.cuh"
+
+namespace plimsoll::kernels {
+
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kThreads = kWarps * 32;
+constexpr int kRows = kWarps * 16;
+constexpr int kTileBlocks = 4;
+constexpr int kTileTokens = kTileBlocks * kBlockTokens;
+
+struct PrefillPlan {
+  DevicePrefillArgs args;
+  PrefillSpan span;
+  CacheSizes sizes;
+  int group = 0;     // query heads of a KV head
+  float factor = 0;  // scale times log2 e
+  int slot = 0;      // bytes of a block's keys (or values) in shared memory
+};
+
+/// The blocks of a tile that some row of the group sees: the others were not read.
+struct Blocks {
+  int from, to;
+  __device__ bool has(int block) const { return block >= from && block < to; }
+};
+
+/// Rows of queries as operand A: register i of lane 4 g + t is row g + 8 (i % 2), columns 2 t + 8
+/// (i / 2) and the next. Rows from `rows` on are zero.
+template <KvFormat kFormat>
+__device__ uint4 load_queries(const float* q, std::int64_t stride, int rows, int tile, int head_dim,
+                              int lane) {
+  const auto pair = [&](int row, int column) {
+    float2 value{};
+    if (row < rows && column < head_dim) {
+      value = *reinterpret_cast<const float2*>(q + row * stride + column);
+    }
+    return pack16<kFormat>(value.x, value.y);
+  };
+  const int row = lane / 4;
+  const int column = tile * 16 + lane % 4 * 2;
+  return {pair(row, column), pair(row + 8, column), pair(row, column + 8),
+          pair(row + 8, column + 8)};
+}
+
+/// A warp's 16 rows over the keys so far; a lane has rows g and g + 8.
+template <KvFormat kFormat, int kTiles>
+struct Rows {
+  float largest[2];
+  float total[2];  // of this lane's tokens
+  float unit = 0;  // int8: o is in units of the largest value scale so far
+  float o[2 * kTiles][4];
+  int tiles;
+  int lane;
+  int seen_from, last;  // tokens that some row of the group sees: others may not have been written
+
+  __device__ Rows(int tiles_of, int lane_of, int seen_from_of, int last_of)
+      : largest{minus_infinity(), minus_infinity()},
+        total{},
+        o{},
+        tiles(tiles_of),
+        lane(lane_of),
+        seen_from(seen_from_of),
+        last(last_of) {}
+
+  /// Scores become weights of the softmax so far. s: 64 tokens, block b's in s[2 b] and s[2 b + 1].
+  /// position: of row g. Keys [position - window + 1, position] are seen (window 0: [0, position]).
+  __device__ void weigh(float (&s)[2 * kTileBlocks][4], const PrefillPlan& plan, int position,
+                        int first_token, const Blocks& blocks, const unsigned char* keys,
+                        const unsigned char* values) {
+    constexpr bool kScaled = kFormat == KvFormat::int8;
+    const auto window = static_cast<int>(plan.args.window);
+    float high[2] = {largest[0], largest[1]};
+    float value_scale[2 * kTileBlocks][2];
+    float new_unit = unit;
+#pragma unroll
+    for (int n = 0; n < 2 * kTileBlocks; ++n) {
+      const int in_block = n % 2 * 8 + lane % 4 * 2;
+      const bool there = blocks.has(n / 2);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float scale = plan.factor;
+        if constexpr (kScaled) {
+          const auto* scales =
+              reinterpret_cast<const float*>(keys + n / 2 * plan.slot + plan.sizes.head);
+          if (there) scale *= scales[in_block + j % 2];
+        }
+        const int row = position + j / 2 * 8;
+        const int token = first_token + n * 8 + lane % 4 * 2 + j % 2;
+        const bool seen = token <= row && (window == 0 || token > row - window);
+        s[n][j] = seen ? s[n][j] * scale : minus_infinity();
+        high[j / 2] = fmaxf(high[j / 2], s[n][j]);
+      }
+      if constexpr (kScaled) {
+        const auto* scales =
+            reinterpret_cast<const float*>(values + n / 2 * plan.slot + plan.sizes.head);
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          const int token = first_token + n * 8 + lane % 4 * 2 + j;
+          value_scale[n][j] =
+              there && token >= seen_from && token <= last ? scales[in_block + j] : 0;
+          new_unit = fmaxf(new_unit, value_scale[n][j]);
+        }
+      }
+    }
+    float shrink[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      high[i] = fmaxf(high[i], __shfl_xor_sync(0xffffffffu, high[i], 1));
+      high[i] = fmaxf(high[i], __shfl_xor_sync(0xffffffffu, high[i], 2));
+      // No key seen yet: nothing to shrink, all weights are 2^-inf = 0.
+      const float base = high[i] == minus_infinity() ? 0 : high[i];
+      shrink[i] = exp2f(largest[i] - base);
+      largest[i] = high[i];
+      high[i] = base;
+      total[i] *= shrink[i];
+    }
+#pragma unroll
+    for (int n = 0; n < 2 * kTileBlocks; ++n) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        s[n][j] = exp2f(s[n][j] - high[j / 2]);
+        total[j / 2] += s[n][j];
+      }
+    }
+    if constexpr (kScaled) {
+      new_unit = cuda_device::warp_max(new_unit);
+      const float inverse = new_unit > 0 ? 1 / new_unit : 0;
+#pragma unroll
+      for (int n = 0; n < 2 * kTileBlocks; ++n) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) s[n][j] *= value_scale[n][j % 2] * inverse;
+      }
+      const float by = new_unit > 0 ? unit * inverse : 1;
+      shrink[0] *= by;
+      shrink[1] *= by;
+      unit = new_unit;
+    }
+    if (__all_sync(0xffffffffu, shrink[0] == 1 && shrink[1] == 1)) return;
+#pragma unroll
+    for (int n = 0; n < 2 * kTiles; ++n) {
+      if (!kExactTiles<kTiles> && n >= 2 * tiles) break;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) o[n][j] *= shrink[j / 2];
+    }
+  }
+
+  /// o += weights times values.
+  __device__ void mix(const float (&s)[2 * kTileBlocks][4], const unsigned char* values, int slot,
+                      int first_token, const Blocks& blocks) {
+#pragma unroll
+    for (int b = 0; b < kTileBlocks; ++b) {
+      if (!blocks.has(b)) continue;
+      const uint4 p{pack16<kFormat>(s[2 * b][0], s[2 * b][1]),
+                    pack16<kFormat>(s[2 * b][2], s[2 * b][3]),
+                    pack16<kFormat>(s[2 * b + 1][0], s[2 * b + 1][1]),
+                    pack16<kFormat>(s[2 * b + 1][2], s[2 * b + 1][3])};
+      const int before = first_token + b * kBlockTokens;
+      const ValueMask mask(seen_from - before, last + 1 - before, lane);
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        if (!kExactTiles<kTiles> && tile >= tiles) break;
+        uint4 v = tile_operand<kFormat>(values + b * slot, tile, lane);
+        if (!mask.all) v = mask.keep(v);
+        mma16<kFormat>(o[2 * tile], p, v.x, v.z);
+        mma16<kFormat>(o[2 * tile + 1], p, v.y, v.w);
+      }
+    }
+  }
+
+  /// to: row 0's output of the head; rows from `rows` on are not written.
+  __device__ void write(float* to, std::int64_t stride, int rows, int head_dim) {
+    const float scale = kFormat == KvFormat::int8 ? unit : 1;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      total[i] += __shfl_xor_sync(0xffffffffu, total[i], 1);
+      total[i] += __shfl_xor_sync(0xffffffffu, total[i], 2);
+      const int row = lane / 4 + 8 * i;
+      if (row >= rows) continue;
+#pragma unroll
+      for (int n = 0; n < 2 * kTiles; ++n) {
+        const int column = n * 8 + lane % 4 * 2;
+        if (column >= head_dim) break;
+        *reinterpret_cast<float2*>(to + row * stride + column) = {
+            o[n][2 * i] * scale / total[i], o[n][2 * i + 1] * scale / total[i]};
+      }
+    }
+  }
+};
+
+template <KvFormat kFormat, int kTiles>
+__global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
+    prefill_kernel(const __grid_constant__ PrefillPlan plan) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  cuda_device::let_next_start();
+  cuda_device::wait_for_previous();
+  const DevicePrefillArgs& args = plan.args;
+  const CacheSizes& sizes = plan.sizes;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int head = static_cast<int>(blockIdx.x);
+  const int kv_head = head / plan.group;
+  const int first_row = static_cast<int>(gridDim.y - 1 - blockIdx.y) * kRows;
+  const int rows = min(static_cast<int>(plan.span.rows) - first_row, kRows);
+  const std::int64_t begin = plan.span.begin + first_row;
+  const int position = args.kv.positions[begin];
+  const int last = position + rows - 1;
+  const auto window = static_cast<int>(args.window);
+  // Tiles begin at multiples of their size, so that a row's sums do not depend on where its group
+  // began; those that it does not see add nothing.
+  const int seen_from = window > 0 ? max(position - window + 1, 0) : 0;
+  const int seen = seen_from / kBlockTokens;
+  const int first_tile = seen / kTileBlocks;
+  const int tiles = last / kTileTokens + 1;
+  const std::int32_t* const table = table_of(args.kv, static_cast<int>(begin));
+
+  // [slot][keys, values][block]
+  const auto part_at = [&](int tile, int values) {
+    return shared + ((tile % 2 * 2 + values) * kTileBlocks) * plan.slot;
+  };
+  const auto blocks_of = [&](int tile) {
+    return Blocks{max(seen - tile * kTileBlocks, 0),
+                  min(kTileBlocks, last / kBlockTokens + 1 - tile * kTileBlocks)};
+  };
+  const auto request = [&](int tile) {
+    // A warp a block; those that a window has passed may have gone from the table.
+    const int b = warp;
+    if (tile < tiles && blocks_of(tile).has(b)) {
+      const std::int64_t block = table[tile * kTileBlocks + b];
+      const std::int64_t from = block * sizes.block + kv_head * sizes.head;
+      const std::int64_t scales = block * sizes.block_scales + kv_head * kBlockTokens;
+      copy_part<kFormat>(part_at(tile, 0) + b * plan.slot, args.kv.keys + from,
+                         args.kv.key_scales + scales, sizes.head, lane);
+      copy_part<kFormat>(part_at(tile, 1) + b * plan.slot, args.kv.values + from,
+                         args.kv.value_scales + scales, sizes.head, lane);
+    }
+    cuda_device::close_copy_group();
+  };
+  request(first_tile);
+
+  const int warp_row = warp * 16;
+  const float* q = args.q + (begin + warp_row) * args.q_stride + head * sizes.head_dim;
+  const int warp_rows = rows - warp_row;
+  // Many registers' worth of queries lie in shared memory instead.
+  constexpr bool kKeep = kExactTiles<kTiles>;
+  uint4 kept[kKeep ? kTiles : 1];
+  auto* stored = reinterpret_cast<uint4*>(shared + 4 * kTileBlocks * plan.slot) +
+                 warp * sizes.tiles * 32 + lane;
+#pragma unroll
+  for (int tile = 0; tile < kTiles; ++tile) {
+    if (!kExactTiles<kTiles> && tile >= sizes.tiles) break;
+    const uint4 a = load_queries<kFormat>(q, args.q_stride, warp_rows, tile, sizes.head_dim, lane);
+    if constexpr (kKeep) {
+      kept[tile] = a;
+    } else {
+      stored[tile * 32] = a;
+    }
+  }
+
+  Rows<kFormat, kTiles> sums(sizes.tiles, lane, seen_from, last);
+  for (int t = first_tile; t < tiles; ++t) {
+    request(t + 1);
+    cuda_device::wait_for_copies<1>();
+    __syncthreads();
+    const unsigned char* const keys = part_at(t, 0);
+    const unsigned char* const values = part_at(t, 1);
+    const Blocks blocks = blocks_of(t);
+    float s[2 * kTileBlocks][4] = {};
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+      if (!kExactTiles<kTiles> && tile >= sizes.tiles) break;
+      uint4 a;
+      if constexpr (kKeep) {
+        a = kept[tile];
+      } else {
+        a = stored[tile * 32];
+      }
+#pragma unroll
+      for (int b = 0; b < kTileBlocks; ++b) {
+        if (!blocks.has(b)) continue;
+        const uint4 k = tile_operand<kFormat>(keys + b * plan.slot, tile, lane);
+        mma16<kFormat>(s[2 * b], a, k.x, k.z);
+        mma16<kFormat>(s[2 * b + 1], a, k.y, k.w);
+      }
+    }
+    sums.weigh(s, plan, position + warp_row + lane / 4, t * kTileTokens, blocks, keys, values);
+    sums.mix(s, values, plan.slot, t * kTileTokens, blocks);
+    __syncthreads();
+  }
+  sums.write(args.out + ((begin + warp_row) * args.heads + head) * sizes.head_dim,
+             args.heads * sizes.head_dim, warp_rows, sizes.head_dim);
+}
+
+template <KvFormat kFormat>
+void run(PrefillPlan plan, cudaStream_t stream) {
+  plan.slot = part_slot_bytes<kFormat>(plan.sizes.head);
+  with_tiles(plan.sizes.tiles, [&](auto tiles) {
+    constexpr auto kKernel = prefill_kernel<kFormat, tiles()>;
+    const int stored = kExactTiles<tiles()> ? 0 : kWarps * plan.sizes.tiles * 512;
+    const auto bytes = static_cast<std::size_t>(4 * kTileBlocks * plan.slot + stored);
+    allow_shared(kKernel, bytes);
+    for (const PrefillSpan& span : plan.args.spans) {
+      if (span.rows == 0) continue;
+      plan.span = span;
+      const dim3 grid(static_cast<unsigned>(plan.args.heads),
+                      static_cast<unsigned>((span.rows + kRows - 1) / kRows));
+      launch(kKernel, {grid, dim3(kThreads), bytes, plan.args.dependent}, stream, plan);
+    }
+  });
+}
+
+/// Over f32, where there are no tensor cores to win by: rows as of a decoding step.
+void run_as_decode(const DevicePrefillArgs& args, cudaStream_t stream) {
+  DeviceDecodeArgs decode;
+  decode.q_stride = args.q_stride;
+  decode.heads = args.heads;
+  decode.scale = args.scale;
+  decode.window = args.window;
+  decode.max_length = args.max_length;
+  decode.scratch = args.scratch;
+  // What may be read before the kernel before has ended is not known here.
+  decode.dependent = false;
+  for (const PrefillSpan& span : args.spans) {
+    for (std::int64_t row = span.begin; row < span.begin + span.rows; row += kPrefillScratchRows) {
+      const std::int64_t left = span.begin + span.rows - row;
+      decode.rows = left < kPrefillScratchRows ? left : kPrefillScratchRows;
+      decode.q = args.q + row * args.q_stride;
+      decode.out = args.out + row * args.heads * args.kv.layout.head_dim;
+      decode.kv = args.kv;
+      decode.kv.positions += row;
+      if (args.kv.sequences != nullptr) {
+        decode.kv.sequences += row;
+      } else {
+        decode.kv.tables += row * args.kv.table_stride;
+      }
+      attention_decode(decode, stream);
+    }
+  }
+}
+
+}  // namespace
+
+void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {
+  const kv::KvLayout& layout = args.kv.layout;
+  const bool possible = layout.head_dim % 8 == 0 && layout.head_dim <= kMaxDeviceHeadDim &&
+                        args.heads % layout.kv_heads == 0 && args.scale > 0 &&
+                        args.q_stride % 4 == 0 && args.max_length > 0;
+  PLIMSOLL_CUDA_CHECK(possible ? cudaSuccess : cudaErrorInvalidValue);
+  PrefillPlan plan;
+  plan.args = args;
+  plan.sizes = CacheSizes(layout);
+  plan.group = static_cast<int>(args.heads / layout.kv_heads);
+  plan.factor = args.scale * 1.44269504088896341f;
+  switch (layout.format) {
+    case KvFormat::f32:
+      return run_as_decode(args, stream);
+    case KvFormat::bf16:
+      return run<KvFormat::bf16>(plan, stream);
+    case KvFormat::fp16:
+      return run<KvFormat::fp16>(plan, stream);
+    case KvFormat::int8:
+      return run<KvFormat::int8>(plan, stream);
+  }
+}
+
+}  // namespace plimsoll::kernels

@@ -1,0 +1,116 @@
+#include "kernels/attention_prefill/attention_prefill_cuda.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/attention/device_cases_cuda.h"
+#include "kernels/attention_decode/attention_decode_cuda.h"
+#include "support/cuda.h"
+
+namespace plimsoll::kernels {
+namespace {
+
+using cases::DeviceCase;
+using cases::DeviceShape;
+using kv::KvFormat;
+
+constexpr KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::fp16, KvFormat::int8};
+
+std::vector<float> run(DeviceCase& c) {
+  cuda::Buffer scratch(
+      attention_decode_scratch(kPrefillScratchRows, c.shape.heads, c.shape.head_dim), "a test");
+  scratch.fill(0);
+  std::vector<PrefillSpan> spans;
+  spans.reserve(c.sequences.size());
+  std::int64_t row = 0;
+  for (const cases::SequenceLength& sequence : c.sequences) {
+    spans.push_back({row, sequence.rows});
+    row += sequence.rows;
+  }
+  DevicePrefillArgs args;
+  args.q = c.q.data<float>();
+  args.q_stride = c.width();
+  args.heads = c.shape.heads;
+  args.scale = c.hosts[0]->args.scale;
+  args.window = c.shape.window;
+  args.kv = c.kv;
+  args.out = c.out.data<float>();
+  args.spans = spans;
+  args.max_length = c.max_length();
+  args.scratch = scratch.data();
+  c.out.fill(0xff);
+  const cuda::Stream stream;
+  attention_prefill(args, stream.get());
+  stream.synchronize();
+  return c.actual();
+}
+
+void expect_oracle(const DeviceShape& shape, std::vector<cases::SequenceLength> sequences) {
+  DeviceCase c(shape, std::move(sequences));
+  const std::vector<float> expected = c.expected();
+  const std::vector<float> actual = run(c);
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_LE(std::fabs(actual[i] - expected[i]), cases::attention_bound(shape.format))
+        << "format " << static_cast<int>(shape.format) << ", head dim " << shape.head_dim
+        << ", heads " << shape.heads << "/" << shape.kv_heads << ", window " << shape.window
+        << ", first length " << c.sequences[0].length << ": output " << i << " is " << actual[i]
+        << ", expected " << expected[i];
+  }
+}
+
+TEST(AttentionPrefillCuda, EveryFormatAndHeadDim) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const KvFormat format : kFormats) {
+    for (const std::int64_t head_dim : {8, 64, 72, 80, 96, 128, 200, 256}) {
+      expect_oracle({4, 2, head_dim, 0, format}, {{100, 100}, {1, 1}, {150, 30}});
+    }
+  }
+}
+
+TEST(AttentionPrefillCuda, LengthsOnBothSidesOfEveryBorder) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const KvFormat format : kFormats) {
+    expect_oracle({3, 1, 64, 0, format}, {{15, 15},
+                                          {16, 16},
+                                          {17, 17},
+                                          {63, 63},
+                                          {64, 64},
+                                          {65, 65},
+                                          {300, 300},
+                                          {128, 64},
+                                          {129, 64},
+                                          {200, 1},
+                                          {500, 70}});
+  }
+}
+
+TEST(AttentionPrefillCuda, Windows) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const KvFormat format : kFormats) {
+    for (const std::int64_t window : {1, 16, 50, 130}) {
+      expect_oracle({2, 1, 64, window, format}, {{200, 200}, {400, 90}});
+    }
+  }
+}
+
+// A row's sums do not depend on where the group of rows began that it was computed with.
+TEST(AttentionPrefillCuda, ChunksChangeNoBit) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const KvFormat format : {KvFormat::bf16, KvFormat::fp16}) {
+    for (const std::int64_t window : {0, 100}) {
+      const DeviceShape shape{2, 1, 64, window, format};
+      DeviceCase whole(shape, {{300, 300}});
+      const std::vector<float> all = run(whole);
+      DeviceCase part(shape, {{300, 77}});
+      // The same queries: the last ones of all.
+      const auto width = static_cast<std::size_t>(whole.width());
+      std::vector<float> q(77 * width);
+      whole.q.download(q.data(), q.size() * 4, (300 - 77) * width * 4);
+      part.q.upload(q.data(), q.size() * 4, 0);
+      const std::vector<float> last = run(part);
+      EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<int>(last.size())));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll::kernels
