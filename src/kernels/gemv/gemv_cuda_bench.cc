@@ -3,16 +3,18 @@
 // their share of the copy bandwidth of the same process.
 //
 // usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq int4
-#include <algorithm>
+//        kernels_cuda_bench attention       attention and the token's choice instead
 #include <cmath>
 #include <cstdio>
 #include <exception>
-#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/cuda/cublas_cuda.h"
 #include "core/cuda/device.h"
+#include "kernels/attention/attention_cuda_bench.h"
+#include "kernels/cuda/graph_timing_cuda.h"
 #include "kernels/gemm_dense/gemm_dense.h"
 #include "kernels/gemm_fp8/gemm_fp8_ref.h"
 #include "kernels/gemm_int4/gemm_int4_ref.h"
@@ -170,36 +172,8 @@ Args args_of(const Chain& chain, std::size_t shape, std::size_t layer, int rows,
   return args;
 }
 
-// Median and spread (half the quartiles' distance over the median) of replays, in seconds.
-struct Timing {
-  double median, spread;
-};
-
-Timing time_graph(const cuda::Stream& stream, const std::function<void()>& enqueue) {
-  enqueue();  // cuBLAS chooses its kernels the first time, and a capture may not load them
-  stream.synchronize();
-  const cuda::Graph graph = cuda::Graph::capture(stream, enqueue);
-  std::vector<double> seconds;
-  seconds.reserve(21);
-  cuda::Event begin;
-  cuda::Event end;
-  for (int i = -3; i < 21; ++i) {
-    begin.record(stream);
-    graph.launch(stream);
-    end.record(stream);
-    const double elapsed = cuda::seconds_between(begin, end);
-    if (i >= 0) seconds.push_back(elapsed);
-  }
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2];
-  return {median, (seconds[seconds.size() * 3 / 4] - seconds[seconds.size() / 4]) / 2 / median};
-}
-
-void print(const std::string& what, const Timing& timing, double bytes, double ceiling) {
-  std::printf("  %-34s %9.1f us  +-%4.1f %%  %7.1f GB/s  %.3f\n", what.c_str(), timing.median * 1e6,
-              timing.spread * 100, bytes / timing.median * 1e-9,
-              bytes / timing.median * 1e-9 / ceiling);
-  std::fflush(stdout);
+void print(const std::string& what, const GraphTiming& timing, double bytes, double ceiling) {
+  print_timing(what, timing, bytes * 1e-9, "GB/s", ceiling);
 }
 
 void bench_chain(const Chain& chain, const std::string& what, int rows, bool dependent,
@@ -288,6 +262,7 @@ int bench(int count, char** names) {
   const double ceiling = cuda::copy_bandwidth();
   std::printf("%s: copy %.1f GB/s, cuBLAS f16 %.1f TFLOP/s; GB/s and share of the copy\n",
               cuda::devices()[0].name.c_str(), ceiling, cuda::cublas_rate());
+  if (count > 1 && std::string_view(names[1]) == "attention") return bench_attention(ceiling);
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
                                     WeightFormat::nf4,  WeightFormat::int4, WeightFormat::fp8};
   if (count > 1) formats.clear();

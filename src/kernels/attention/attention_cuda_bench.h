@@ -1,0 +1,9 @@
+#pragma once
+
+namespace plimsoll::kernels {
+
+/// Attention of Mistral-7B's heads in prefill and decode, and the token's choice: verified, then
+/// timed. `ceiling`: the copy bandwidth in GB/s. Prints a table.
+int bench_attention(double ceiling);
+
+}  // namespace plimsoll::kernels
