@@ -1,0 +1,162 @@
+// The parts of a study that take time: timing in turns, profiles, sweeps.
+#include <algorithm>
+
+#include "eval/slow_paths.h"
+#include "kv/block_pool.h"
+#include "study/facts.h"
+#include "study/profiling.h"
+#include "study/sitting.h"
+#include "study/sweeps.h"
+#include "study/verdicts.h"
+
+namespace plimsoll::study {
+
+namespace {
+
+/// Relative difference that counts in a sweep where nothing is known of the noise.
+constexpr double kSweepNoise = 0.02;
+
+}  // namespace
+
+std::int64_t Study::Impl::timing_units(std::size_t entries) const {
+  const auto prefill = static_cast<std::int64_t>(material.prefill.size());
+  return static_cast<std::int64_t>(entries) * (options.repeats + 1) *
+         (prefill / 4 + options.new_tokens);
+}
+
+std::int64_t Study::Impl::sweeping_units(std::size_t variants) const {
+  // Repeats of the batches' tokens, of the prompts at a quarter and of what fills the caches.
+  constexpr std::int64_t kPerVariant = 4000;
+  return static_cast<std::int64_t>(variants) * kPerVariant;
+}
+
+void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t number,
+                         const Ceilings& ceilings) {
+  VariantResult& result = results.variants[index];
+  const Loaded& loaded = *shelf.find(timed.variant.weights);
+  MemoryFacts& memory = result.memory;
+  memory.weights_bytes = loaded.model->weight_bytes();
+  memory.kv_bytes = loaded.model->kv_shape(timed.context.kv).bytes_per_token() * generated;
+  memory.workspace_bytes = std::max<std::int64_t>(0, timed.memory.peak - memory.kv_bytes);
+  if (timed.memory.known && loaded.memory.known) {
+    memory.peak_bytes =
+        base_memory + std::max(loaded.memory.peak, loaded.memory.held + timed.memory.peak);
+  }
+  result.latency = latency_of(timed.samples, number);
+  const std::string_view unit = ops::unit_of(timed.context.compute, timed.variant.weights);
+  const double prefill = static_cast<double>(timed.samples.prefill_tokens) /
+                         result.latency->prefill_tokens_per_second.median;
+  result.share_of_ceiling = {
+      timed.prefill.share_of_ceiling(prefill, ceilings, unit),
+      timed.decode.share_of_ceiling(result.latency->end_to_end_seconds.median, ceilings, unit)};
+  result.energy = energy_of(timed);
+  result.slow_paths =
+      slow_paths(*loaded.model, timed.context, static_cast<std::int64_t>(material.prefill.size()));
+  result.status = "measured";
+}
+
+void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t number) {
+  shelf.hold(formats_of(group), work.begin(kLoadUnits));
+  std::vector<Timed> entries;
+  std::vector<std::size_t> indices;
+  for (const std::size_t index : group) {
+    const Variant& variant = options.variants[index];
+    if (const auto failure = shelf.failures().find(variant.weights);
+        failure != shelf.failures().end()) {
+      results.variants[index].status = "failed";
+      results.variants[index].reason = failure->second;
+      continue;
+    }
+    const Runnable ready = runnable(index);
+    entries.push_back({variant, ready.model, ready.context, {}, {}, {}, {}, {}});
+    indices.push_back(index);
+  }
+  if (entries.empty()) return;
+  name_reference_and_baseline();
+  // The baseline takes part twice: what the two differ by is noise.
+  const bool with_baseline = indices.front() == index_of(results.baseline);
+  if (with_baseline) entries.push_back(entries.front());
+  if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+  time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
+                [&] {
+                  for (std::size_t i = 0; options.on_round && i < indices.size(); ++i) {
+                    results.variants[indices[i]].latency = latency_of(entries[i].samples, number);
+                  }
+                  if (options.on_round) options.on_round(results);
+                });
+  const Ceilings ceilings = meter->result();
+  results.run.ceilings = ceiling_facts(ceilings);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    record(entries[i], indices[i], number, ceilings);
+  }
+  if (with_baseline) {
+    std::vector<const Latency*> all;
+    all.reserve(indices.size());
+    for (const std::size_t index : indices) all.push_back(&*results.variants[index].latency);
+    results.noise =
+        noise_of(results.baseline, *all.front(), latency_of(entries.back().samples, number), all);
+  }
+  const auto fused = std::ranges::find_if(entries, [](const Timed& entry) {
+    return entry.variant.attention != ops::Attention::eager;  // which cannot promise it
+  });
+  if (options.mode != Mode::quick && results.numerics_cost.is_null() && fused != entries.end()) {
+    results.numerics_cost =
+        numerics_cost(*fused, material, options, work.begin(2 * timing_units(1)));
+  }
+  save();
+}
+
+void Study::Impl::time_all() {
+  std::int64_t number = 0;
+  for (const std::vector<std::size_t>& group : groups()) {
+    const bool missing = std::ranges::any_of(
+        group, [&](std::size_t index) { return !results.variants[index].latency; });
+    if (missing) time_group(group, number);
+    ++number;
+  }
+  meter.reset();
+}
+
+void Study::Impl::profile_all() {
+  if (options.mode == Mode::quick) return;
+  for (const std::vector<std::size_t>& group : groups()) {
+    for (const std::size_t index : group) {
+      VariantResult& variant = results.variants[index];
+      if (!variant.measured() || !variant.profile.is_null()) continue;
+      shelf.hold(formats_of(shelf.holds_all() ? group : std::vector{index}), {});
+      if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+      report(work.begin(timing_units(1)), "profiling " + variant.name, 0, 1);
+      const VariantProfile found = profile_of(runnable(index), material, options, *meter);
+      variant.profile = found.profile;
+      if (options.on_trace) {
+        variant.profile["trace_file"] = options.on_trace(variant.name, found.trace);
+      }
+      save();
+    }
+  }
+  meter.reset();
+}
+
+void Study::Impl::sweep_all() {
+  if (options.mode != Mode::full || !results.sweeps.is_null()) return;
+  Sweeps sweeps;
+  SweepOptions sweep;
+  sweep.memory_limit = options.memory_limit_bytes;
+  for (const std::vector<std::size_t>& group : groups()) {
+    shelf.hold(formats_of(group), {});
+    std::vector<SweepVariant> variants;
+    for (const std::size_t index : group) {
+      const Runnable ready = runnable(index);
+      variants.push_back({results.variants[index].name, ready.model, ready.context});
+    }
+    sweep.progress = work.begin(sweeping_units(group.size()));
+    const Sweeps found = run_sweeps(variants, sweep);
+    sweeps.points.insert(sweeps.points.end(), found.points.begin(), found.points.end());
+    sweeps.skipped.insert(sweeps.skipped.end(), found.skipped.begin(), found.skipped.end());
+    ++sweep.turns;
+  }
+  results.sweeps = as_json(sweeps, results.noise ? results.noise->floor_decode : kSweepNoise);
+  save();
+}
+
+}  // namespace plimsoll::study
