@@ -32,6 +32,18 @@ struct StudyFlags {
   study::StudyOptions options;
 };
 
+/// As CLI::Range, which lets "nan" pass.
+CLI::Validator in_range(double low, double high) {
+  return CLI::Validator(
+      [low, high](const std::string& text) {
+        double value = 0;
+        const bool good = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return good ? std::string()
+                    : fmt::format("Value {} not in range {} to {}", text, low, high);
+      },
+      fmt::format("in [{} - {}]", low, high));
+}
+
 /// The winner, adapted to the text that was given or to the whole story built in.
 study::Adaptation adapt(const StudyFlags& flags, const study::StudyOptions& options,
                         const study::Results& results) {
@@ -167,16 +179,16 @@ void add_measuring_flags(CLI::App& command, StudyFlags& flags) {
   command
       .add_option("--max-ppl-ratio", flags.options.max_ppl_ratio,
                   "Variants with a larger perplexity ratio are not recommended")
-      ->check(CLI::Range(1.0, 1e9))
+      ->check(in_range(1, 1e9))
       ->capture_default_str();
   command
       .add_option("--memory-limit", flags.memory_limit,
                   "GB (1e9 bytes): variants that need more are shown as not fitting")
-      ->check(CLI::Range(1e-6, 1e9));
+      ->check(in_range(1e-6, 1e9));
   command
       .add_option("--price-per-hour", flags.options.price_per_hour,
                   "Of the machine, for the price of a million tokens")
-      ->check(CLI::Range(0.0, 1e9));
+      ->check(in_range(0, 1e9));
 }
 
 void add_result_flags(CLI::App& command, StudyFlags& flags) {

@@ -29,4 +29,16 @@ enum class Pairing { paired, independent };
 Estimate ratio_of_medians(const std::vector<double>& a, const std::vector<double>& b,
                           Pairing pairing);
 
+/// Samples of one thing under several conditions, a group each.
+using SampleGroups = std::vector<std::vector<double>>;
+
+/// The quantile `q` of the samples of all groups together, of `a` over that of `b`, with its 95 %
+/// interval: samples are resampled within their group. As many groups in both; `paired` needs as
+/// many samples in a group of both. The interval is unknown where a group has one sample.
+Estimate ratio_of_quantiles(const SampleGroups& a, const SampleGroups& b, double q,
+                            Pairing pairing);
+
+/// The quantile of all groups together.
+double pooled_quantile(const SampleGroups& groups, double q);
+
 }  // namespace plimsoll

@@ -44,6 +44,23 @@ TEST(Bootstrap, OneSampleHasNoInterval) {
   EXPECT_FALSE(ratio_of_medians({1, 2}, {2}, Pairing::independent).interval);
 }
 
+TEST(Bootstrap, QuantilesOfSeveralGroups) {
+  const SampleGroups a{{1, 2, 3}, {10, 20, 30}}, b{{2, 4, 6}, {20, 40, 60}};
+  EXPECT_EQ(pooled_quantile(a, 1), 30);
+  EXPECT_EQ(pooled_quantile(a, 0.5), 6.5);
+  const Estimate paired = ratio_of_quantiles(b, a, 0.95, Pairing::paired);
+  EXPECT_EQ(paired.value, 2);
+  EXPECT_NEAR(paired.interval->low, 2, 1e-12);
+  EXPECT_NEAR(paired.interval->high, 2, 1e-12);
+  const Estimate independent = ratio_of_quantiles(b, a, 1, Pairing::independent);
+  // Resampled within its group, the largest is one of the second group's.
+  EXPECT_GE(independent.interval->low, 20.0 / 30);
+  EXPECT_LE(independent.interval->low, 40.0 / 30);
+  EXPECT_GE(independent.interval->high, 3);
+  EXPECT_LE(independent.interval->high, 6);
+  EXPECT_FALSE(ratio_of_quantiles({{1, 2}, {3}}, {{1, 2}, {3}}, 0.5, Pairing::paired).interval);
+}
+
 /// Of many made-up pairs of eight repeats of the same thing, the interval of the ratio must hold 1
 /// in about 95 of 100; with so few samples the percentile bootstrap is known to fall short of that.
 TEST(Bootstrap, CoversTheTruth) {

@@ -11,8 +11,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kNone = "not available: ";
-
 /// intel-rapl:0, but neither intel-rapl:0:1, which is a part of it, nor intel-rapl-mmio:0, which
 /// counts the same again.
 bool is_top_domain(const std::string& folder) {
@@ -40,8 +38,8 @@ EnergyMeter::EnergyMeter(const fs::path& powercap) {
   }
   std::ranges::sort(domains);
   if (domains.empty()) {
-    reason_ = fmt::format("{}no RAPL package in {} (a virtual machine, or a kernel without it)",
-                          kNone, powercap.string());
+    reason_ = fmt::format("no RAPL package in {} (a virtual machine, or a kernel without it)",
+                          powercap.string());
     return;
   }
   packages_.reserve(domains.size());
@@ -60,7 +58,7 @@ std::optional<std::uint64_t> EnergyMeter::read(const fs::path& file) {
   std::ifstream stream(file);
   std::uint64_t value = 0;
   if (stream >> value) return value;
-  reason_ = fmt::format("{}{} cannot be read (most systems let only root)", kNone, file.string());
+  reason_ = fmt::format("{} cannot be read (most systems let only root)", file.string());
   return std::nullopt;
 }
 

@@ -18,7 +18,7 @@ class EnergyMeter {
  public:
   explicit EnergyMeter(const std::filesystem::path& powercap = "/sys/class/powercap");
 
-  /// Why there is no energy to be had: "not available: ..."; empty where there is.
+  /// Why there is no energy to be had; empty where there is.
   const std::string& reason() const { return reason_; }
 
   void start();

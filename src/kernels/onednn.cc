@@ -29,6 +29,14 @@ const dnnl::engine& engine() {
 
 }  // namespace
 
+std::string onednn_version() {
+  const dnnl::version_t* version = dnnl::version();
+  const char* threading = version->cpu_runtime == DNNL_RUNTIME_OMP   ? "OpenMP"
+                          : version->cpu_runtime == DNNL_RUNTIME_TBB ? "TBB"
+                                                                     : "another threading";
+  return fmt::format("{}.{}.{}, {}", version->major, version->minor, version->patch, threading);
+}
+
 void sgemm(bool b_transposed, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
            std::int64_t ldc) {

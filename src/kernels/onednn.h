@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace plimsoll::kernels {
+
+/// Of the library that is linked: "2.6.0, OpenMP".
+std::string onednn_version();
 
 /// C[m, n] = alpha * A[m, k] op(B), row-major with leading dimensions; B is [n, k] when
 /// `b_transposed`, else [k, n]. fp32 throughout. Runs on the team, or on the calling thread inside

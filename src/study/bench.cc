@@ -87,7 +87,7 @@ class Bench {
 
   Loaded load(const std::optional<quant::WeightFormat>& format) {
     Loaded loaded;
-    loaded.memory.charge([&] {
+    loaded.memory.charge_alone([&] {
       loaded.model = load_weights(options_.model, format, positions_, options_.progress);
       if (options_.on_loaded) options_.on_loaded(*loaded.model);
       // Mapped weights become resident when they are read first.
@@ -140,7 +140,7 @@ class Bench {
         for (const kv::KvFormat kv : options_.kv_formats) {
           Entry& added = entries.emplace_back(entry(weights, attention, kv, workload));
           say(added, 0);
-          added.memory.charge([&] {
+          added.memory.charge_alone([&] {
             added.run =
                 std::make_unique<WorkloadRun>(*weights.model, added.context, added.row.workload);
             warm_up(added);

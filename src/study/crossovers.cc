@@ -97,7 +97,11 @@ class Pair {
  private:
   Crossover between(int sign) const {
     const bool first = sign > 0;
-    return {sweep_, names_[first ? 0 : 1], names_[first ? 1 : 0], std::nullopt, {}};
+    return {std::string(sweep_name(sweep_)),
+            names_[first ? 0 : 1],
+            names_[first ? 1 : 0],
+            std::nullopt,
+            {}};
   }
 
   Crossover change(const Comparison& before, const Comparison& after) const {
@@ -136,36 +140,46 @@ class Pair {
 
 }  // namespace
 
-std::vector<Crossover> crossovers(std::span<const SweepPoint> points, double floor) {
-  std::map<Sweep, std::vector<std::string>> names;  // in the order in which they were measured
-  std::map<std::pair<Sweep, std::string>, Points> by_variant;
+std::vector<Crossover> crossovers(Sweep sweep, std::span<const SweepPoint> points, double floor) {
+  std::vector<std::string> variants;  // in the order in which they were measured
+  std::map<std::string, Points> by_variant;
   for (const SweepPoint& point : points) {
-    Points& of_variant = by_variant[{point.sweep, point.variant}];
-    if (of_variant.empty()) names[point.sweep].push_back(point.variant);
+    Points& of_variant = by_variant[point.variant];
+    if (of_variant.empty()) variants.push_back(point.variant);
     of_variant[point.value] = &point;
   }
   std::vector<Crossover> found;
-  for (const auto& [sweep, variants] : names) {
-    for (std::size_t i = 0; i < variants.size(); ++i) {
-      for (std::size_t j = i + 1; j < variants.size(); ++j) {
-        if (!differ_in_one_thing(variants[i], variants[j])) continue;
-        std::vector<Comparison> comparisons;
-        const Points& second = by_variant[{sweep, variants[j]}];
-        for (const auto& [value, point] : by_variant[{sweep, variants[i]}]) {
-          const auto other = second.find(value);
-          if (other == second.end()) continue;
-          comparisons.push_back(compare(value, *point, *other->second, floor));
-        }
-        if (comparisons.size() < 2) continue;
-        for (Crossover& each : Pair(sweep, variants[i], variants[j]).read(comparisons)) {
-          found.push_back(std::move(each));
-        }
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    for (std::size_t j = i + 1; j < variants.size(); ++j) {
+      if (!differ_in_one_thing(variants[i], variants[j])) continue;
+      std::vector<Comparison> comparisons;
+      const Points& second = by_variant[variants[j]];
+      for (const auto& [value, point] : by_variant[variants[i]]) {
+        const auto other = second.find(value);
+        if (other == second.end()) continue;
+        comparisons.push_back(compare(value, *point, *other->second, floor));
+      }
+      if (comparisons.size() < 2) continue;
+      for (Crossover& each : Pair(sweep, variants[i], variants[j]).read(comparisons)) {
+        found.push_back(std::move(each));
       }
     }
   }
-  std::stable_partition(found.begin(), found.end(),
-                        [](const Crossover& each) { return each.at.has_value(); });
   return found;
+}
+
+void find_crossovers(Sweeps& sweeps, double floor_decode, double floor_prefill) {
+  sweeps.crossovers.clear();
+  const auto add = [&](Sweep sweep, const std::vector<SweepPoint>& points, double floor) {
+    for (Crossover& each : crossovers(sweep, points, floor)) {
+      sweeps.crossovers.push_back(std::move(each));
+    }
+  };
+  add(Sweep::batch, sweeps.batch, floor_decode);
+  add(Sweep::prompt, sweeps.prompt, floor_prefill);
+  add(Sweep::depth, sweeps.depth, floor_decode);
+  std::stable_partition(sweeps.crossovers.begin(), sweeps.crossovers.end(),
+                        [](const Crossover& each) { return each.at.has_value(); });
 }
 
 }  // namespace plimsoll::study

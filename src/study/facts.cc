@@ -11,6 +11,7 @@
 #include "core/cpu.h"
 #include "core/threads.h"
 #include "core/version.h"
+#include "kernels/onednn.h"
 #include "kv/kv_format.h"
 #include "model/inventory.h"
 #include "model/stored_quantization.h"
@@ -100,7 +101,7 @@ std::map<std::string, std::string> versions() {
 #else
   const std::string compiler = "gcc " __VERSION__;
 #endif
-  return {{"compiler", compiler}, {"fmt", std::to_string(FMT_VERSION)}};
+  return {{"compiler", compiler}, {"onednn", kernels::onednn_version()}};
 }
 
 std::vector<std::string> command_line() {
@@ -134,6 +135,12 @@ RunFacts run_facts(const StudyOptions& options, const ModelConfig& config,
     run.text = TextFacts{options.text_source, sha256_hex(options.text),
                          static_cast<std::int64_t>(options.text.size()),
                          static_cast<std::int64_t>(material.judged.size())};
+  }
+  if (material.calibration) {
+    const CalibrationRecord& record = *material.calibration;
+    run.calibration =
+        CalibrationFacts{record.text, record.sha256, record.windows, record.window_tokens,
+                         static_cast<std::int64_t>(record.seed)};
   }
   run.machine = machine_facts();
   run.versions = versions();

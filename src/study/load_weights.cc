@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "compress/calibration.h"
 #include "engine/model_tokenizer.h"
 
 namespace plimsoll::study {
@@ -20,10 +19,16 @@ std::unique_ptr<Model> load_weights(const std::string& model,
     return load_model(model, options);
   }
   const ModelConfig config = load_config(model);
-  compress::CalibrationOptions calibration;
-  calibration.text = compress::built_in_calibration_text(*load_tokenizer(model, config));
-  calibration.window_tokens = std::min(calibration.window_tokens, config.max_positions);
+  const auto calibration = built_in_calibration(config, *load_tokenizer(model, config));
   return compress::load_model_in(model, options, &calibration);
+}
+
+compress::CalibrationOptions built_in_calibration(const ModelConfig& config,
+                                                  const Tokenizer& tokenizer) {
+  compress::CalibrationOptions calibration;
+  calibration.text = compress::built_in_calibration_text(tokenizer);
+  calibration.window_tokens = std::min(calibration.window_tokens, config.max_positions);
+  return calibration;
 }
 
 quant::WeightFormat format_of(Model& model) {

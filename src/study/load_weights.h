@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "compress/calibration.h"
 #include "core/progress.h"
 #include "model/load_model.h"
 
@@ -17,6 +18,10 @@ std::unique_ptr<Model> load_weights(const std::string& model,
                                     std::optional<quant::WeightFormat> format,
                                     std::int64_t positions, const Progress& progress,
                                     bool pack = true);
+
+/// What load_weights calibrates on: the first chapters of the story built in.
+compress::CalibrationOptions built_in_calibration(const ModelConfig& config,
+                                                  const Tokenizer& tokenizer);
 
 /// The format of most of a model's linear weights: what was loaded when nothing was asked for.
 quant::WeightFormat format_of(Model& model);

@@ -9,8 +9,9 @@
 namespace plimsoll::study::test {
 
 /// A measured variant: decoding at `decode` tokens a second, prefill ten times as fast, 100 new
-/// tokens; memory of `bytes`; perplexity `ratio` times the reference's, with an interval of 1 %.
-inline VariantResult made_up(const std::string& name, std::int64_t bytes,
+/// tokens; weights of `megabytes`; perplexity `ratio` times the reference's, with an interval of 1
+/// %.
+inline VariantResult made_up(const std::string& name, std::int64_t megabytes,
                              const std::vector<double>& decode, double ratio) {
   VariantResult v;
   v.name = name;
@@ -19,7 +20,7 @@ inline VariantResult made_up(const std::string& name, std::int64_t bytes,
   v.kv = "fp32";
   v.device = "cpu";
   v.status = "measured";
-  v.memory.weights_bytes = bytes;
+  v.memory.weights_bytes = megabytes * 1'000'000;
   std::vector<double> prefill, seconds, per_token;
   for (const double speed : decode) {
     prefill.push_back(10 * speed);

@@ -6,7 +6,7 @@
 #include "engine/generate.h"
 #include "engine/model_tokenizer.h"
 #include "model/load_model.h"
-#include "model/stored_quantization.h"
+#include "study/load_weights.h"
 #include "text/chat_prompt.h"
 
 namespace plimsoll::study {
@@ -53,12 +53,17 @@ void read_text(Material& material, const StudyOptions& options, const ModelConfi
                                return compress::needs_calibration(variant.weights);
                              });
   if (is_calibrated) {
-    compress::refuse_shared_passage(compress::built_in_calibration_text(*material.tokenizer), text);
+    const auto calibration = built_in_calibration(config, *material.tokenizer);
+    compress::refuse_shared_passage(calibration.text, text);
+    material.calibration = compress::record_of(calibration);
+  } else {
+    material.calibration = stored.calibration;
   }
   const auto room = std::min(options.prefill_tokens, config.max_positions - 1);
   if (static_cast<std::int64_t>(text.size()) < room) {
-    throw InputError("--text", "length", fmt::format("{} tokens", text.size()),
-                     fmt::format("at least {}", room));
+    throw InputError("--text", "length",
+                     options.text.empty() ? "nothing" : fmt::format("{} tokens", text.size()),
+                     fmt::format("at least {} tokens", room));
   }
   material.prefill.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(room));
   material.scoring.protocol = completed({Protocol::blocks, 0, 0}, config.max_positions);

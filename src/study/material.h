@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "eval/perplexity.h"
+#include "model/stored_quantization.h"
 #include "study/study.h"
 #include "text/tokenizer.h"
 
@@ -24,6 +26,8 @@ struct Material {
   std::string decode_prompt_text = "Explain quantum computing:";
   std::vector<SamplePrompt> sample_prompts;
   ScoreOptions scoring;
+  /// Of the variants that need one, or of the checkpoint as stored.
+  std::optional<CalibrationRecord> calibration;
 };
 
 /// InputError when the text is too short, when calibration has seen it, or when the model's context

@@ -1,5 +1,7 @@
 #include "study/output.h"
 
+#include <unistd.h>
+
 #include "core/error.h"
 #include "storage/atomic_file.h"
 #include "study/report_page.h"
@@ -31,15 +33,30 @@ std::optional<Difference> difference(const Results& a, const Results& b, bool si
   return std::nullopt;
 }
 
+/// Finds out before the work what would only be found out after it.
+void check_writable(const fs::path& folder) {
+  std::error_code error;
+  fs::path there = fs::absolute(folder, error);
+  while (!fs::exists(fs::symlink_status(there, error)) && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  if (!fs::is_directory(there, error)) {
+    throw InputError(folder.string(), "-o", there.string() + ", a file", "a folder");
+  }
+  if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    throw InputError(folder.string(), "-o",
+                     fmt::format("no permission to write to {}", there.string()),
+                     "a folder that can be written");
+  }
+}
+
 }  // namespace
 
 std::optional<Results> open_output(const fs::path& folder, Existing existing,
                                    const Results& planned) {
   const fs::path file = folder / "results.json";
   std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) {
-    throw InputError(folder.string(), "-o", "a file", "a folder");
-  }
+  check_writable(folder);
   if (existing == Existing::overwrite || !fs::exists(file, error)) return std::nullopt;
   Results earlier = results_from_json(read_text_file(file), file.string());
   if (const auto other = difference(earlier, planned, false)) {

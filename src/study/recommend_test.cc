@@ -87,15 +87,50 @@ TEST(Recommend, NeverTakesOneThatWasNotJudged) {
 TEST(Recommend, BatchGoesByTheSweepWhereThereIsOne) {
   Results results = made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
   EXPECT_EQ(of(results, "batch").variant, "nf4+sdpa");
-  results.sweeps = RawJson::parse(R"({"batch": [
-    {"variant": "bf16+sdpa", "value": 1, "tokens_per_second": {"samples": [100, 101, 102]}},
-    {"variant": "nf4+sdpa", "value": 1, "tokens_per_second": {"samples": [200, 201, 202]}},
-    {"variant": "bf16+sdpa", "value": 32, "tokens_per_second": {"samples": [900, 901, 902]}},
-    {"variant": "nf4+sdpa", "value": 32, "tokens_per_second": {"samples": [500, 501, 502]}}]})");
+  results.sweeps.emplace();
+  results.sweeps->batch = {{"bf16+sdpa", 1, 0, summarised({100, 101, 102})},
+                           {"nf4+sdpa", 1, 0, summarised({200, 201, 202})},
+                           {"bf16+sdpa", 32, 0, summarised({900, 901, 902})},
+                           {"nf4+sdpa", 32, 0, summarised({500, 501, 502})},
+                           {"nf4+sdpa", 64, 0, summarised({9000})}};
   const Recommendation batch = of(results, "batch");
   EXPECT_EQ(batch.variant, "bf16+sdpa");
   EXPECT_EQ(batch.figure->value, 901);
   EXPECT_NE(batch.metric.find("32"), std::string::npos);
+}
+
+TEST(Recommend, EdgeTakesTheFasterOfThoseThatNeedAlikeMuch) {
+  Results results =
+      made_up({made_up("int8+eager", 10, kSlow, 1), made_up("int8+sdpa", 10, kFast, 1)});
+  results.variants[1].memory.workspace_bytes = 900'000;  // a megabyte comes and goes
+  EXPECT_EQ(of(results, "edge").variant, "int8+sdpa");
+  results.variants[1].memory.workspace_bytes = 1'200'000;
+  EXPECT_EQ(of(results, "edge").variant, "int8+eager");
+}
+
+TEST(Recommend, RealTimeGoesByTheTailOverAllLoads) {
+  // Faster alone, and for half of the requests, but not where many come together.
+  Results results = made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
+  const Recommendation alone = of(results, "realtime");
+  EXPECT_EQ(alone.variant, "nf4+sdpa");
+  EXPECT_NEAR(alone.figure->value, 0.5, 1e-9);  // the slowest of three: 100 tokens at 200 a second
+  EXPECT_NE(alone.would_change.front().find("--full"), std::string::npos);
+  results.sweeps.emplace();
+  results.sweeps->batch = {{"bf16+sdpa", 1, 0, summarised({100, 100, 100})},
+                           {"nf4+sdpa", 1, 0, summarised({200, 200, 200})},
+                           {"bf16+sdpa", 8, 0, summarised({800, 800, 800})},
+                           {"nf4+sdpa", 8, 0, summarised({400, 400, 400})}};
+  const Recommendation loaded = of(results, "realtime");
+  EXPECT_EQ(loaded.variant, "bf16+sdpa");
+  EXPECT_NEAR(loaded.figure->value, 0.01, 1e-12);  // 8 requests at 800 tokens a second
+  EXPECT_TRUE(loaded.reason.starts_with("10 ms a token, 10 ms a token at the 99th"))
+      << loaded.reason;
+  EXPECT_NE(loaded.metric.find("1, 8 requests at once"), std::string::npos) << loaded.metric;
+  EXPECT_EQ(loaded.would_change.front().find("--full"), std::string::npos);
+  // One that is over the budget and was not swept is no candidate, and does no harm.
+  results.variants.push_back(made_up("int4+sdpa", 5, kFast, 2));
+  EXPECT_EQ(of(results, "realtime").variant, "bf16+sdpa");
+  EXPECT_EQ(of(results, "batch").variant, "bf16+sdpa");
 }
 
 std::vector<std::string> kinds(const Results& results) {

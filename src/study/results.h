@@ -34,6 +34,12 @@ struct TextFacts {
   std::int64_t bytes = 0, tokens = 0;  // tokens: that are judged, in quick mode fewer than it has
 };
 
+/// What formats that look at activations were calibrated on.
+struct CalibrationFacts {
+  std::string source, sha256;
+  std::int64_t windows = 0, window_tokens = 0, seed = 0;
+};
+
 struct MachineFacts {
   std::string cpu, isa;
   std::int64_t threads = 0, cores = 0, memory_bytes = 0;
@@ -68,6 +74,7 @@ struct RunFacts {
   std::string mode;
   ModelFacts model;
   std::optional<TextFacts> text;
+  std::optional<CalibrationFacts> calibration;  // none where no variant needs one
   MachineFacts machine;
   std::optional<CeilingFacts> ceilings;
   Flags flags;
@@ -178,6 +185,31 @@ struct Warning {
   std::string text;
 };
 
+/// One variant's speed at one value of a sweep (study/sweeps.h).
+struct SweepPoint {
+  std::string variant;
+  std::int64_t value = 0;  // of the batch, the prompt or the depth
+  std::int64_t turns = 0;  // variants with the same number took turns, repeat by repeat
+  Sampled tokens_per_second;
+};
+
+/// What two variants' points say of each other.
+struct Crossover {
+  std::string sweep;  // "batch", "prompt", "depth"
+  std::string faster, slower;
+  /// The first measured value from which `faster` is faster, after one at which it was slower, both
+  /// beyond the noise; none where the two do not change places.
+  std::optional<std::int64_t> at;
+  std::string text;  // a sentence without its full stop
+};
+
+struct Sweeps {
+  bool complete = false;  // nothing is left to measure
+  std::vector<SweepPoint> batch, prompt, depth;
+  std::vector<Crossover> crossovers;
+  std::vector<std::string> skipped;  // what was not measured, and why: one line each
+};
+
 /// A row of another engine's benchmark.
 struct Imported {
   std::string source, engine, label, test;
@@ -189,7 +221,7 @@ struct Results {
   std::string reference, baseline;
   std::vector<VariantResult> variants;
   std::optional<Noise> noise;
-  RawJson sweeps;
+  std::optional<Sweeps> sweeps;
   std::vector<Recommendation> recommendations;
   std::optional<std::string> recommended;
   std::vector<Warning> warnings;

@@ -26,7 +26,9 @@ Results full() {
   results.noise = noise_of("bf16+sdpa", *results.variants[0].latency, *results.variants[0].latency,
                            {&*results.variants[0].latency});
   results.imported.push_back({"f", "llama.cpp", "Q8_0", "tg128", summarised({50, 51})});
-  results.sweeps = {{"batch", RawJson::array()}};
+  results.sweeps.emplace();
+  results.sweeps->batch = {{"bf16+sdpa", 1, 0, summarised({100, 101})}};
+  results.sweeps->crossovers = {{"batch", "a", "b", std::nullopt, "a is faster"}};
   draw_conclusions(results);
   return results;
 }
@@ -157,7 +159,7 @@ TEST(Compare, QualityMemoryAndAbsence) {
   const Results before = full();
   Results after = full();
   after.variants[1].quality->ppl *= 1.05;
-  after.variants[1].memory.weights_bytes = 12;
+  after.variants[1].memory.weights_bytes = 12'000'000;
   const Comparison changed = compare(before, after);
   EXPECT_EQ(verdicts(changed, "worse"),
             (std::vector<std::string>{"int8+sdpa weights bytes", "int8+sdpa perplexity"}));

@@ -42,7 +42,7 @@ void Shelf::hold(std::span<const quant::WeightFormat> formats, const Progress& p
 
 void Shelf::load(quant::WeightFormat format, const Progress& progress) {
   Loaded loaded;
-  loaded.memory.charge([&] {
+  loaded.memory.charge_alone([&] {
     try {
       loaded.model = load_weights(options_.model, format, positions_, progress);
     } catch (const InputError& error) {

@@ -25,9 +25,7 @@ std::int64_t Study::Impl::timing_units(std::size_t entries) const {
 }
 
 std::int64_t Study::Impl::sweeping_units(std::size_t variants) const {
-  // Repeats of the batches' tokens, of the prompts at a quarter and of what fills the caches.
-  constexpr std::int64_t kPerVariant = 4000;
-  return static_cast<std::int64_t>(variants) * kPerVariant;
+  return static_cast<std::int64_t>(variants) * sweep_units({});
 }
 
 void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t number,
@@ -37,7 +35,7 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
   MemoryFacts& memory = result.memory;
   memory.weights_bytes = loaded.model->weight_bytes();
   memory.kv_bytes = loaded.model->kv_shape(timed.context.kv).bytes_per_token() * generated;
-  memory.workspace_bytes = std::max<std::int64_t>(0, timed.memory.peak - memory.kv_bytes);
+  memory.workspace_bytes = timed.memory.workspace;
   if (timed.memory.known && loaded.memory.known) {
     memory.peak_bytes =
         base_memory + std::max(loaded.memory.peak, loaded.memory.held + timed.memory.peak);
@@ -68,7 +66,7 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
       continue;
     }
     const Runnable ready = runnable(index);
-    entries.push_back({variant, ready.model, ready.context, {}, {}, {}, {}, {}});
+    entries.push_back({variant, ready.model, ready.context});
     indices.push_back(index);
   }
   if (entries.empty()) return;
@@ -77,6 +75,7 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
   const bool with_baseline = indices.front() == index_of(results.baseline);
   if (with_baseline) entries.push_back(entries.front());
   if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+  base_memory += shared_growth(entries, material);
   time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
                 [&] {
                   for (std::size_t i = 0; options.on_round && i < indices.size(); ++i) {
@@ -138,10 +137,18 @@ void Study::Impl::profile_all() {
 }
 
 void Study::Impl::sweep_all() {
-  if (options.mode != Mode::full || !results.sweeps.is_null()) return;
-  Sweeps sweeps;
+  if (options.mode != Mode::full || (results.sweeps && results.sweeps->complete)) return;
+  if (!results.sweeps) results.sweeps.emplace();
+  Sweeps& sweeps = *results.sweeps;
+  sweeps.skipped.clear();  // is told again of each value
+  const auto keep = [&] {
+    find_crossovers(sweeps, results.noise ? results.noise->floor_decode : kSweepNoise,
+                    results.noise ? results.noise->floor_prefill : kSweepNoise);
+    save();
+  };
   SweepOptions sweep;
   sweep.memory_limit = options.memory_limit_bytes;
+  sweep.on_value = keep;
   for (const std::vector<std::size_t>& group : groups()) {
     shelf.hold(formats_of(group), {});
     std::vector<SweepVariant> variants;
@@ -150,13 +157,11 @@ void Study::Impl::sweep_all() {
       variants.push_back({results.variants[index].name, ready.model, ready.context});
     }
     sweep.progress = work.begin(sweeping_units(group.size()));
-    const Sweeps found = run_sweeps(variants, sweep);
-    sweeps.points.insert(sweeps.points.end(), found.points.begin(), found.points.end());
-    sweeps.skipped.insert(sweeps.skipped.end(), found.skipped.begin(), found.skipped.end());
+    run_sweeps(variants, sweep, sweeps);
     ++sweep.turns;
   }
-  results.sweeps = as_json(sweeps, results.noise ? results.noise->floor_decode : kSweepNoise);
-  save();
+  sweeps.complete = true;
+  keep();
 }
 
 }  // namespace plimsoll::study

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 
 #include "core/memory.h"
 #include "core/units.h"
@@ -39,18 +38,35 @@ std::int64_t working_bytes(const SweepVariant& variant, const Workload& workload
   return bytes;
 }
 
+/// About how long one repeat takes, in units of a decoded token's time: a prompt's tokens go
+/// through the model together, and so do a step's of a batch.
+std::int64_t units_of(const Workload& workload) {
+  constexpr std::int64_t kTogether = 4;
+  const std::int64_t step = 1 + workload.batch / kTogether;
+  return (workload.prompt + workload.depth) / kTogether + workload.generate * step;
+}
+
+template <class Do>
+void for_each_value(const SweepOptions& options, const Do& measure) {
+  for (const std::int64_t value : options.batches) measure(Sweep::batch, value);
+  for (const std::int64_t value : options.prompts) measure(Sweep::prompt, value);
+  for (const std::int64_t value : options.depths) measure(Sweep::depth, value);
+}
+
 class Runner {
  public:
-  Runner(std::span<const SweepVariant> variants, const SweepOptions& options)
-      : variants_(variants), options_(options) {}
+  Runner(std::span<const SweepVariant> variants, const SweepOptions& options, Sweeps& sweeps)
+      : variants_(variants), options_(options), sweeps_(sweeps) {}
 
-  Sweeps run() {
-    for (const auto& [sweep, values] :
-         {std::pair(Sweep::batch, &options_.batches), std::pair(Sweep::prompt, &options_.prompts),
-          std::pair(Sweep::depth, &options_.depths)}) {
-      for (const std::int64_t value : *values) measure(sweep, value);
-    }
-    return std::move(result_);
+  void run() {
+    const auto count = static_cast<std::int64_t>(variants_.size());
+    total_units_ = count * sweep_units(options_);
+    for_each_value(options_, [&](Sweep sweep, std::int64_t value) {
+      const Workload workload = workload_of(sweep, value, options_.new_tokens);
+      const std::int64_t done = done_units_;
+      measure(sweep, value, workload);
+      done_units_ = done + count * (options_.repeats + 1) * units_of(workload);
+    });
   }
 
  private:
@@ -60,29 +76,37 @@ class Runner {
     std::vector<double> rates;
   };
 
-  void skip(Sweep sweep, std::int64_t value, const std::string& who, const std::string& why) {
-    result_.skipped.push_back(fmt::format("{} {}{}{}: {}", sweep_name(sweep), value,
-                                          who.empty() ? "" : " of ", who, why));
+  std::vector<SweepPoint>& points_of(Sweep sweep) {
+    return sweep == Sweep::batch    ? sweeps_.batch
+           : sweep == Sweep::prompt ? sweeps_.prompt
+                                    : sweeps_.depth;
+  }
+
+  /// Each line once: the model's positions say the same of every group of variants.
+  void skip(const std::string& line) {
+    if (std::ranges::find(sweeps_.skipped, line) == sweeps_.skipped.end()) {
+      sweeps_.skipped.push_back(line);
+    }
   }
 
   /// The variants that the model's positions and the memory allow.
   std::vector<const SweepVariant*> fitting(Sweep sweep, std::int64_t value,
                                            const Workload& workload) {
+    const std::string what = fmt::format("{} {}", sweep_name(sweep), value);
+    const std::int64_t positions = variants_.front().model->config().max_positions;
+    if (workload.positions() > positions) {
+      skip(
+          fmt::format("{}: {} positions, the model has {}", what, workload.positions(), positions));
+      return {};
+    }
     std::vector<const SweepVariant*> fit;
     std::int64_t together = 0;
     for (const SweepVariant& variant : variants_) {
-      const std::int64_t positions = variant.model->config().max_positions;
-      if (workload.positions() > positions) {
-        skip(sweep, value, variant.name,
-             fmt::format("{} positions, the model has {}", workload.positions(), positions));
-        continue;
-      }
       const std::int64_t working = working_bytes(variant, workload);
       const std::int64_t needed = variant.model->weight_bytes() + working;
       if (options_.memory_limit && needed > *options_.memory_limit) {
-        skip(sweep, value, variant.name,
-             fmt::format("needs {}, --memory-limit allows {}", bytes_text(needed),
-                         bytes_text(*options_.memory_limit)));
+        skip(fmt::format("{} of {}: needs {}, --memory-limit allows {}", what, variant.name,
+                         bytes_text(needed), bytes_text(*options_.memory_limit)));
         continue;
       }
       together += working;
@@ -90,21 +114,28 @@ class Runner {
     }
     const auto available = static_cast<std::int64_t>(available_memory());
     if (together <= available) return fit;
-    skip(sweep, value, "",
-         fmt::format("the variants need {} together, {} are available", bytes_text(together),
-                     bytes_text(available)));
+    skip(fmt::format("{}: the variants need {} together, {} are available", what,
+                     bytes_text(together), bytes_text(available)));
     return {};
   }
 
-  void measure(Sweep sweep, std::int64_t value) {
-    const Workload workload = workload_of(sweep, value, options_.new_tokens);
-    const auto say = [&](int repeat, const std::string& variant) {
-      report(options_.progress, fmt::format("{} {}, {}", sweep_name(sweep), value, variant), repeat,
-             options_.repeats);
+  void measure(Sweep sweep, std::int64_t value, const Workload& workload) {
+    const std::vector<const SweepVariant*> variants = fitting(sweep, value, workload);
+    std::vector<SweepPoint>& points = points_of(sweep);
+    const bool measured = std::ranges::all_of(variants, [&](const SweepVariant* variant) {
+      return std::ranges::any_of(points, [&](const SweepPoint& point) {
+        return point.variant == variant->name && point.value == value;
+      });
+    });
+    if (measured) return;
+    const auto say = [&](const std::string& variant) {
+      report(options_.progress, fmt::format("{} {}, {}", sweep_name(sweep), value, variant),
+             done_units_, total_units_);
+      done_units_ += units_of(workload);
     };
     std::vector<Entry> entries;
-    for (const SweepVariant* variant : fitting(sweep, value, workload)) {
-      say(0, variant->name);
+    for (const SweepVariant* variant : variants) {
+      say(variant->name);
       entries.push_back({variant,
                          std::make_unique<WorkloadRun>(*variant->model, variant->context, workload),
                          {}});
@@ -112,33 +143,22 @@ class Runner {
     }
     for (int repeat = 1; repeat <= options_.repeats; ++repeat) {
       for (Entry& entry : entries) {
-        say(repeat, entry.variant->name);
+        say(entry.variant->name);
         entry.rates.push_back(static_cast<double>(workload.tokens()) / entry.run->seconds());
       }
     }
     for (Entry& entry : entries) {
-      result_.points.push_back(
-          {sweep, entry.variant->name, value, options_.turns, summarised(std::move(entry.rates))});
+      points.push_back(
+          {entry.variant->name, value, options_.turns, summarised(std::move(entry.rates))});
     }
+    if (options_.on_value) options_.on_value();
   }
 
   std::span<const SweepVariant> variants_;
   const SweepOptions& options_;
-  Sweeps result_;
+  Sweeps& sweeps_;
+  std::int64_t done_units_ = 0, total_units_ = 0;
 };
-
-nlohmann::ordered_json sampled_json(const Sampled& sampled) {
-  nlohmann::ordered_json json{
-      {"median", sampled.median}, {"mean", sampled.mean}, {"stddev", sampled.stddev}};
-  json["low"] = nullptr;
-  json["high"] = nullptr;
-  if (sampled.interval) {
-    json["low"] = sampled.interval->low;
-    json["high"] = sampled.interval->high;
-  }
-  json["samples"] = sampled.samples;
-  return json;
-}
 
 }  // namespace
 
@@ -147,31 +167,18 @@ std::string_view sweep_name(Sweep sweep) {
   return kNames[static_cast<std::size_t>(sweep)];
 }
 
-Sweeps run_sweeps(std::span<const SweepVariant> variants, const SweepOptions& options) {
-  PLIMSOLL_CHECK(options.repeats >= 1 && options.new_tokens >= 1);
-  return Runner(variants, options).run();
+std::int64_t sweep_units(const SweepOptions& options) {
+  std::int64_t units = 0;
+  for_each_value(options, [&](Sweep sweep, std::int64_t value) {
+    units += (options.repeats + 1) * units_of(workload_of(sweep, value, options.new_tokens));
+  });
+  return units;
 }
 
-nlohmann::ordered_json as_json(const Sweeps& sweeps, double floor) {
-  using Json = nlohmann::ordered_json;
-  Json json{{"batch", Json::array()}, {"prompt", Json::array()}, {"depth", Json::array()}};
-  for (const SweepPoint& point : sweeps.points) {
-    json[std::string(sweep_name(point.sweep))].push_back(
-        {{"variant", point.variant},
-         {"value", point.value},
-         {"turns", point.turns},
-         {"tokens_per_second", sampled_json(point.tokens_per_second)}});
-  }
-  json["crossovers"] = Json::array();
-  for (const Crossover& each : crossovers(sweeps.points, floor)) {
-    json["crossovers"].push_back({{"sweep", sweep_name(each.sweep)},
-                                  {"faster", each.faster},
-                                  {"slower", each.slower},
-                                  {"at", each.at ? Json(*each.at) : Json()},
-                                  {"text", each.text}});
-  }
-  json["skipped"] = sweeps.skipped;
-  return json;
+void run_sweeps(std::span<const SweepVariant> variants, const SweepOptions& options,
+                Sweeps& sweeps) {
+  PLIMSOLL_CHECK(!variants.empty() && options.repeats >= 1 && options.new_tokens >= 1);
+  Runner(variants, options, sweeps).run();
 }
 
 }  // namespace plimsoll::study

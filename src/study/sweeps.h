@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/progress.h"
-#include "eval/bootstrap.h"
 #include "eval/workload.h"
+#include "study/results.h"
 
 namespace plimsoll::study {
 
@@ -40,44 +40,26 @@ struct SweepOptions {
   /// Marks points whose variants took turns; give another number to each call.
   std::int64_t turns = 0;
   Progress progress;
+  /// Told after each value.
+  std::function<void()> on_value;
 };
 
-struct SweepPoint {
-  Sweep sweep = Sweep::batch;
-  std::string variant;
-  std::int64_t value = 0;  // of the batch, the prompt or the depth
-  std::int64_t turns = 0;
-  Sampled tokens_per_second;
-};
+/// About how long the sweeps of one variant take, in units of a decoded token's time.
+std::int64_t sweep_units(const SweepOptions& options);
 
-struct Sweeps {
-  std::vector<SweepPoint> points;
-  std::vector<std::string> skipped;  // what was not measured, and why: one line each
-};
-
-/// Times all variants at every value, repeat by repeat in turns. Values that the model has no
-/// positions for or that do not fit in memory are skipped.
-Sweeps run_sweeps(std::span<const SweepVariant> variants, const SweepOptions& options);
-
-/// What two variants' points say of each other.
-struct Crossover {
-  Sweep sweep = Sweep::batch;
-  std::string faster, slower;
-  /// The first measured value from which `faster` is faster, after one at which it was slower, both
-  /// beyond the noise; none where the two do not change places.
-  std::optional<std::int64_t> at;
-  std::string text;  // a sentence without its full stop
-};
+/// Times all variants at every value, repeat by repeat in turns, and adds the points to `sweeps`.
+/// Values that the model has no positions for or that do not fit in memory are skipped; those at
+/// which all these variants were measured before are not measured again.
+void run_sweeps(std::span<const SweepVariant> variants, const SweepOptions& options,
+                Sweeps& sweeps);
 
 /// Compares the variants that differ in one thing: attention, weights or cache format. Only values
 /// that were measured for both count, and only differences whose 95 % interval leaves out 1 and
 /// that are larger than `floor` (0.02: two in a hundred): what is inside the noise is never a
-/// crossover. Those with `at` come first; pairs that differ nowhere are left out.
-std::vector<Crossover> crossovers(std::span<const SweepPoint> points, double floor);
+/// crossover. Pairs that differ nowhere are left out.
+std::vector<Crossover> crossovers(Sweep sweep, std::span<const SweepPoint> points, double floor);
 
-/// {"batch": [{"variant", "value", "turns", "tokens_per_second": {"median", "mean", "stddev",
-/// "low", "high", "samples"}}], "prompt", "depth", "crossovers": [{"sweep", "faster", "slower",
-/// "at", "text"}], "skipped"}
-nlohmann::ordered_json as_json(const Sweeps& sweeps, double floor);
+/// Those of all three sweeps, each with the floor of what it measures; those with `at` first.
+void find_crossovers(Sweeps& sweeps, double floor_decode, double floor_prefill);
 
 }  // namespace plimsoll::study

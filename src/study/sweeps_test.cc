@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/threads.h"
 #include "model/load_model.h"
 #include "support/support.h"
@@ -10,15 +12,14 @@ namespace plimsoll::study {
 namespace {
 
 /// Five repeats around `rate`, their spread two in a hundred of it.
-SweepPoint point(Sweep sweep, const std::string& variant, std::int64_t value, double rate) {
-  return {sweep, variant, value, 0,
+SweepPoint point(const std::string& variant, std::int64_t value, double rate) {
+  return {variant, value, 0,
           summarised({rate * 1.02, rate * 0.99, rate, rate * 1.01, rate * 0.98})};
 }
 
 /// The same with noise that does not go with the other variants' rounds.
-SweepPoint noisy(Sweep sweep, const std::string& variant, std::int64_t value, double rate) {
-  return {sweep, variant, value, 0,
-          summarised({rate * 0.9, rate * 1.1, rate, rate * 0.93, rate * 1.07})};
+SweepPoint noisy(const std::string& variant, std::int64_t value, double rate) {
+  return {variant, value, 0, summarised({rate * 0.9, rate * 1.1, rate, rate * 0.93, rate * 1.07})};
 }
 
 std::vector<std::int64_t> places(const std::vector<Crossover>& found) {
@@ -30,15 +31,13 @@ std::vector<std::int64_t> places(const std::vector<Crossover>& found) {
 }
 
 TEST(Crossovers, TheFirstMeasuredValueBeyondTheCrossing) {
-  const std::vector<SweepPoint> points{point(Sweep::prompt, "bf16+eager", 128, 1000),
-                                       point(Sweep::prompt, "bf16+flash", 128, 800),
-                                       point(Sweep::prompt, "bf16+eager", 512, 900),
-                                       point(Sweep::prompt, "bf16+flash", 512, 990),
-                                       point(Sweep::prompt, "bf16+eager", 2048, 500),
-                                       point(Sweep::prompt, "bf16+flash", 2048, 1000)};
-  const auto found = crossovers(points, 0.02);
+  const std::vector<SweepPoint> points{
+      point("bf16+eager", 128, 1000), point("bf16+flash", 128, 800),
+      point("bf16+eager", 512, 900),  point("bf16+flash", 512, 990),
+      point("bf16+eager", 2048, 500), point("bf16+flash", 2048, 1000)};
+  const auto found = crossovers(Sweep::prompt, points, 0.02);
   ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0].sweep, Sweep::prompt);
+  EXPECT_EQ(found[0].sweep, "prompt");
   EXPECT_EQ(found[0].faster, "bf16+flash");
   EXPECT_EQ(found[0].slower, "bf16+eager");
   EXPECT_EQ(found[0].at, 512);
@@ -54,10 +53,10 @@ TEST(Crossovers, FourBitsStopPaying) {
   const double dense[]{100, 390, 760, 1500, 2900};
   const double four[]{180, 500, 765, 1200, 2000};  // at 8 the same, within the noise
   for (int i = 0; i < 5; ++i) {
-    points.push_back(point(Sweep::batch, "bf16+sdpa", batches[i], dense[i]));
-    points.push_back(noisy(Sweep::batch, "nf4-dq+sdpa", batches[i], four[i]));
+    points.push_back(point("bf16+sdpa", batches[i], dense[i]));
+    points.push_back(noisy("nf4-dq+sdpa", batches[i], four[i]));
   }
-  const auto found = crossovers(points, 0.02);
+  const auto found = crossovers(Sweep::batch, points, 0.02);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].at, 16);  // not 8: inside the noise is no crossover
   EXPECT_EQ(found[0].faster, "bf16+sdpa");
@@ -70,30 +69,28 @@ TEST(Crossovers, FourBitsStopPaying) {
 
 TEST(Crossovers, InsideTheNoiseThereIsNone) {
   // The medians cross; the intervals do not leave out 1.
-  const std::vector<SweepPoint> points{
-      noisy(Sweep::depth, "bf16+eager", 0, 1010), point(Sweep::depth, "bf16+flash", 0, 1000),
-      noisy(Sweep::depth, "bf16+eager", 512, 990), point(Sweep::depth, "bf16+flash", 512, 1000)};
-  EXPECT_TRUE(crossovers(points, 0).empty());
+  const std::vector<SweepPoint> points{noisy("bf16+eager", 0, 1010), point("bf16+flash", 0, 1000),
+                                       noisy("bf16+eager", 512, 990),
+                                       point("bf16+flash", 512, 1000)};
+  EXPECT_TRUE(crossovers(Sweep::depth, points, 0).empty());
   // Sure, but smaller than what a variant differs from itself.
-  const std::vector<SweepPoint> small{
-      point(Sweep::depth, "bf16+eager", 0, 1010), point(Sweep::depth, "bf16+flash", 0, 1000),
-      point(Sweep::depth, "bf16+eager", 512, 990), point(Sweep::depth, "bf16+flash", 512, 1000)};
-  EXPECT_EQ(places(crossovers(small, 0)), (std::vector<std::int64_t>{512}));
-  EXPECT_TRUE(crossovers(small, 0.02).empty());
+  const std::vector<SweepPoint> small{point("bf16+eager", 0, 1010), point("bf16+flash", 0, 1000),
+                                      point("bf16+eager", 512, 990),
+                                      point("bf16+flash", 512, 1000)};
+  EXPECT_EQ(places(crossovers(Sweep::depth, small, 0)), (std::vector<std::int64_t>{512}));
+  EXPECT_TRUE(crossovers(Sweep::depth, small, 0.02).empty());
 }
 
 TEST(Crossovers, AlwaysFasterOrOnlySometimes) {
-  const std::vector<SweepPoint> points{
-      point(Sweep::batch, "bf16+sdpa", 1, 100), point(Sweep::batch, "int8+sdpa", 1, 150),
-      point(Sweep::batch, "bf16+sdpa", 4, 400), point(Sweep::batch, "int8+sdpa", 4, 500)};
-  auto found = crossovers(points, 0.02);
+  const std::vector<SweepPoint> points{point("bf16+sdpa", 1, 100), point("int8+sdpa", 1, 150),
+                                       point("bf16+sdpa", 4, 400), point("int8+sdpa", 4, 500)};
+  auto found = crossovers(Sweep::batch, points, 0.02);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_FALSE(found[0].at);
   EXPECT_EQ(found[0].text, "int8+sdpa is faster than bf16+sdpa at every batch measured (1, 4)");
-  const std::vector<SweepPoint> fades{
-      point(Sweep::batch, "bf16+sdpa", 1, 100), point(Sweep::batch, "int8+sdpa", 1, 150),
-      point(Sweep::batch, "bf16+sdpa", 4, 400), noisy(Sweep::batch, "int8+sdpa", 4, 401)};
-  found = crossovers(fades, 0.02);
+  const std::vector<SweepPoint> fades{point("bf16+sdpa", 1, 100), point("int8+sdpa", 1, 150),
+                                      point("bf16+sdpa", 4, 400), noisy("int8+sdpa", 4, 401)};
+  found = crossovers(Sweep::batch, fades, 0.02);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_FALSE(found[0].at);
   EXPECT_EQ(
@@ -102,26 +99,25 @@ TEST(Crossovers, AlwaysFasterOrOnlySometimes) {
 }
 
 TEST(Crossovers, OnlyVariantsThatDifferInOneThingAndValuesOfBoth) {
-  std::vector<SweepPoint> points{
-      point(Sweep::prompt, "bf16+eager", 128, 100), point(Sweep::prompt, "int8+sdpa", 128, 50),
-      point(Sweep::prompt, "bf16+eager", 512, 100), point(Sweep::prompt, "int8+sdpa", 512, 200)};
-  EXPECT_TRUE(crossovers(points, 0.02).empty());
+  std::vector<SweepPoint> points{point("bf16+eager", 128, 100), point("int8+sdpa", 128, 50),
+                                 point("bf16+eager", 512, 100), point("int8+sdpa", 512, 200)};
+  EXPECT_TRUE(crossovers(Sweep::prompt, points, 0.02).empty());
   for (SweepPoint& each : points) {
     if (each.variant == "int8+sdpa") each.variant = "bf16+eager+kv-int8";
   }
-  EXPECT_EQ(places(crossovers(points, 0.02)), (std::vector<std::int64_t>{512}));
+  EXPECT_EQ(places(crossovers(Sweep::prompt, points, 0.02)), (std::vector<std::int64_t>{512}));
   points.back().value = 513;  // measured for one alone
-  EXPECT_TRUE(crossovers(points, 0.02).empty());
+  EXPECT_TRUE(crossovers(Sweep::prompt, points, 0.02).empty());
 }
 
 TEST(Crossovers, PlacesMayChangeTwice) {
   std::vector<SweepPoint> points;
   const double rates[]{150, 80, 150};
   for (int i = 0; i < 3; ++i) {
-    points.push_back(point(Sweep::prompt, "bf16+eager", i, 100));
-    points.push_back(point(Sweep::prompt, "bf16+flash", i, rates[i]));
+    points.push_back(point("bf16+eager", i, 100));
+    points.push_back(point("bf16+flash", i, rates[i]));
   }
-  EXPECT_EQ(places(crossovers(points, 0.02)), (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(places(crossovers(Sweep::prompt, points, 0.02)), (std::vector<std::int64_t>{1, 2}));
 }
 
 class Sweeping : public testing::Test {
@@ -146,29 +142,53 @@ class Sweeping : public testing::Test {
 
 TEST_F(Sweeping, EveryVariantAtEveryValueInTurns) {
   std::vector<std::string> said;
-  options_.progress = [&](const std::string& what, std::int64_t, std::int64_t) {
+  std::vector<std::int64_t> done;
+  int values = 0;
+  options_.progress = [&](const std::string& what, std::int64_t units, std::int64_t total) {
     said.push_back(what);
+    done.push_back(units);
+    EXPECT_EQ(total, 2 * sweep_units(options_));
     return true;
   };
-  const Sweeps sweeps = run_sweeps(variants_, options_);
-  ASSERT_EQ(sweeps.points.size(), 12u);
+  options_.on_value = [&] { ++values; };
+  Sweeps sweeps;
+  run_sweeps(variants_, options_, sweeps);
+  EXPECT_EQ(values, 6);
   EXPECT_TRUE(sweeps.skipped.empty());
-  for (const SweepPoint& each : sweeps.points) {
-    EXPECT_EQ(each.tokens_per_second.samples.size(), 3u);
-    EXPECT_EQ(each.turns, 7);
-    EXPECT_GT(each.tokens_per_second.median, 0);
+  for (const auto* points : {&sweeps.batch, &sweeps.prompt, &sweeps.depth}) {
+    ASSERT_EQ(points->size(), 4u);
+    for (const SweepPoint& each : *points) {
+      EXPECT_EQ(each.tokens_per_second.samples.size(), 3u);
+      EXPECT_EQ(each.turns, 7);
+      EXPECT_GT(each.tokens_per_second.median, 0);
+    }
   }
-  EXPECT_EQ(sweeps.points[1].variant, "fp32+eager");
-  EXPECT_EQ(sweeps.points[2].value, 3);
-  EXPECT_EQ(sweeps.points.back().sweep, Sweep::depth);
+  EXPECT_EQ(sweeps.batch[1].variant, "fp32+eager");
+  EXPECT_EQ(sweeps.batch[2].value, 3);
+  EXPECT_EQ(sweeps.depth[3].value, 20);
   ASSERT_GE(said.size(), 4u);
   EXPECT_EQ(said[2], "batch 1, fp32+sdpa");
   EXPECT_EQ(said[3], "batch 1, fp32+eager");
-  const auto json = as_json(sweeps, 0.02);
-  EXPECT_EQ(json["batch"].size(), 4u);
-  EXPECT_EQ(json["depth"][3]["value"], 20);
-  EXPECT_EQ(json["prompt"][0]["tokens_per_second"]["samples"].size(), 3u);
-  EXPECT_TRUE(json.contains("crossovers"));
+  // Nothing goes back, and about all is done at the end.
+  EXPECT_TRUE(std::ranges::is_sorted(done));
+  EXPECT_GT(10 * done.back(), 9 * 2 * sweep_units(options_));
+}
+
+TEST_F(Sweeping, GoesOnWhereItWasStopped) {
+  Sweeps sweeps;
+  run_sweeps(variants_, options_, sweeps);
+  const Sweeps whole = sweeps;
+  // As a sweep that was killed has left it: the last value of depth is missing.
+  sweeps.depth.resize(2);
+  int values = 0;
+  options_.on_value = [&] { ++values; };
+  options_.turns = 8;
+  run_sweeps(variants_, options_, sweeps);
+  EXPECT_EQ(values, 1);
+  ASSERT_EQ(sweeps.depth.size(), 4u);
+  EXPECT_EQ(sweeps.depth[1].tokens_per_second.samples, whole.depth[1].tokens_per_second.samples);
+  EXPECT_EQ(sweeps.depth[3].turns, 8);
+  EXPECT_EQ(sweeps.batch.size(), whole.batch.size());
 }
 
 TEST_F(Sweeping, WhatTheModelOrTheMemoryHasNoRoomForIsSkipped) {
@@ -177,17 +197,37 @@ TEST_F(Sweeping, WhatTheModelOrTheMemoryHasNoRoomForIsSkipped) {
   options_.prompts = {positions, positions + 1};
   options_.depths = {positions - 1};
   options_.memory_limit = model_->weight_bytes() + (8 << 20);
-  const Sweeps sweeps = run_sweeps(variants_, options_);
-  ASSERT_EQ(sweeps.skipped.size(), 6u);
+  Sweeps sweeps;
+  run_sweeps(variants_, options_, sweeps);
+  ASSERT_EQ(sweeps.skipped.size(), 4u);
   EXPECT_TRUE(sweeps.skipped[0].starts_with("batch 2000 of fp32+sdpa: needs "))
       << sweeps.skipped[0];
-  EXPECT_EQ(sweeps.skipped[2], fmt::format("prompt {} of fp32+sdpa: {} positions, the model has {}",
+  EXPECT_EQ(sweeps.skipped[2], fmt::format("prompt {}: {} positions, the model has {}",
                                            positions + 1, positions + 1, positions));
-  EXPECT_TRUE(sweeps.skipped[4].starts_with("depth ")) << sweeps.skipped[4];
-  ASSERT_EQ(sweeps.points.size(), 4u);
-  for (const SweepPoint& each : sweeps.points) {
-    EXPECT_TRUE(each.value == 1 || each.value == positions);
+  EXPECT_TRUE(sweeps.skipped[3].starts_with("depth ")) << sweeps.skipped[3];
+  // Said once, whatever the number of groups and sittings.
+  run_sweeps(variants_, options_, sweeps);
+  EXPECT_EQ(sweeps.skipped.size(), 4u);
+  ASSERT_EQ(sweeps.batch.size(), 2u);
+  ASSERT_EQ(sweeps.prompt.size(), 2u);
+  EXPECT_TRUE(sweeps.depth.empty());
+  EXPECT_EQ(sweeps.batch[0].value, 1);
+  EXPECT_EQ(sweeps.prompt[0].value, positions);
+}
+
+TEST(Crossovers, EachSweepHasTheFloorOfWhatItMeasures) {
+  Sweeps sweeps;
+  for (auto* points : {&sweeps.batch, &sweeps.prompt, &sweeps.depth}) {
+    *points = {point("bf16+eager", 1, 1000), point("bf16+flash", 1, 950),
+               point("bf16+eager", 2, 1000), point("bf16+flash", 2, 1050)};
   }
+  find_crossovers(sweeps, 0.1, 0.02);
+  ASSERT_EQ(sweeps.crossovers.size(), 1u);
+  EXPECT_EQ(sweeps.crossovers[0].sweep, "prompt");
+  find_crossovers(sweeps, 0.02, 0.1);
+  ASSERT_EQ(sweeps.crossovers.size(), 2u);
+  EXPECT_EQ(sweeps.crossovers[0].sweep, "batch");
+  EXPECT_EQ(sweeps.crossovers[1].sweep, "depth");
 }
 
 }  // namespace

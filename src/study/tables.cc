@@ -214,11 +214,20 @@ std::string as_markdown(const Results& results) {
       results.reference, results.baseline, run.flags.prefill_tokens, run.flags.new_tokens,
       run.flags.decode_prompt, run.flags.repeats, run.flags.compute, run.machine.threads,
       run.machine.cpu, run.machine.isa, run.plimsoll_version, run.build_commit);
+  if (run.calibration) text += calibration_text(*run.calibration) + "\n";
   if (run.text) {
     text += fmt::format("Text: {}, {} tokens, SHA-256 `{}`.\n", run.text->source, run.text->tokens,
                         run.text->sha256);
   }
   return text;
+}
+
+std::string calibration_text(const CalibrationFacts& calibration) {
+  return fmt::format(
+      "Formats that look at activations were calibrated on {}: {} windows of {} tokens drawn at "
+      "random (seed {}), SHA-256 of the text {}.",
+      calibration.source, calibration.windows, calibration.window_tokens, calibration.seed,
+      calibration.sha256);
 }
 
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent) {

@@ -19,4 +19,7 @@ std::string variant_table(const Results& results, TableStyle style);
 /// One paragraph, wrapped at `width` and indented.
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent);
 
+/// A sentence on what gptq and int8-static have seen.
+std::string calibration_text(const CalibrationFacts& calibration);
+
 }  // namespace plimsoll::study

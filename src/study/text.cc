@@ -26,6 +26,7 @@ std::string how_measured(const Results& results) {
   } else {
     text += " Weights are random: nothing is said about quality.";
   }
+  if (run.calibration) text += " " + calibration_text(*run.calibration);
   if (results.noise) {
     text += fmt::format(
         " Noise: {} measured twice differs from itself by up to {:.1f} % in decoding, {:.1f} % in "

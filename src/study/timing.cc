@@ -4,7 +4,10 @@
 
 #include "core/trace.h"
 #include "eval/energy.h"
+#include "eval/memory_account.h"
 #include "eval/statistics.h"
+#include "kv/block_pool.h"
+#include "model/prefill.h"
 
 namespace plimsoll::study {
 
@@ -30,11 +33,32 @@ DeclaredWork declared_by(const Run& run) {
   return work;
 }
 
+/// Keys and values of a sequence of `length` tokens.
+std::int64_t kv_bytes(const Timed& entry, std::int64_t length) {
+  const kv::KvShape shape = entry.model->kv_shape(entry.context.kv);
+  const std::int64_t step = prefill_chunk(entry.model->config(), entry.context);
+  return shape.bytes_per_token() * shape.tokens_held(length, step);
+}
+
+/// Adds a run over sequences of `length` tokens at most to what is known of the entry's memory.
+template <class Run>
+void charge(Timed& entry, std::int64_t length, const Run& run) {
+  MemoryAccount account;
+  account.charge_alone(run);
+  RunMemory& memory = entry.memory;
+  memory.peak = std::max(memory.peak, account.peak);
+  memory.workspace = std::max(memory.workspace, account.peak - kv_bytes(entry, length));
+  memory.known = memory.known && account.known;
+}
+
 void warm_up(Timed& entry, const Material& material, const StudyOptions& options) {
   LatencySamples thrown_away;
-  entry.memory.charge([&] {
+  charge(entry, static_cast<std::int64_t>(material.prefill.size()), [&] {
     entry.prefill = declared_by(
         [&] { measure_prefill(*entry.model, entry.context, material.prefill, thrown_away); });
+  });
+  const auto length = static_cast<std::int64_t>(material.decode_prompt.size()) + options.new_tokens;
+  charge(entry, length, [&] {
     entry.decode = declared_by([&] {
       measure_generation(*entry.model, entry.context, material.decode_prompt, options.new_tokens,
                          thrown_away);
@@ -53,6 +77,21 @@ std::optional<double> DeclaredWork::share_of_ceiling(double seconds, const Ceili
   return std::max(by_bytes, by_operations) / seconds;
 }
 
+std::int64_t shared_growth(const std::vector<Timed>& entries, const Material& material) {
+  // Enough for the kernels that a long prompt takes.
+  constexpr std::size_t kTokens = 64;
+  const std::span prompt(material.prefill.data(), std::min(material.prefill.size(), kTokens));
+  MemoryAccount account;
+  account.charge_alone([&] {
+    for (const Timed& entry : entries) {
+      LatencySamples thrown_away;
+      measure_generation(*entry.model, entry.context, prompt, 2, thrown_away);
+    }
+    return_freed_memory();
+  });
+  return std::max<std::int64_t>(0, account.held);
+}
+
 void time_in_turns(std::vector<Timed>& entries, const Material& material,
                    const StudyOptions& options, CeilingMeter& ceilings, const Progress& progress,
                    const std::function<void()>& on_round) {
@@ -69,8 +108,7 @@ void time_in_turns(std::vector<Timed>& entries, const Material& material,
       if (round == 0) {
         warm_up(entry, material, options);
       } else {
-        entry.memory.charge(
-            [&] { time_once(entry, entry.context, material, options, entry.samples, &energy); });
+        time_once(entry, entry.context, material, options, entry.samples, &energy);
         if (const auto joules = energy.joules()) entry.joules = entry.joules.value_or(0) + *joules;
       }
     }

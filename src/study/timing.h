@@ -6,7 +6,6 @@
 
 #include "eval/ceilings.h"
 #include "eval/latency.h"
-#include "eval/memory_account.h"
 #include "study/material.h"
 #include "study/shelf.h"
 
@@ -21,15 +20,26 @@ struct DeclaredWork {
                                          std::string_view unit) const;
 };
 
-struct Timed {
-  Variant variant;
-  const Model* model = nullptr;
-  ops::Context context;
-  MemoryAccount memory;  // of running it, beside the weights
-  LatencySamples samples;
-  std::optional<double> joules;  // of all timed generations; none where no counter can be read
-  DeclaredWork prefill, decode;  // decode: the generation whole, its prompt's pass included
+/// What running adds to the process beside the weights, in bytes.
+struct RunMemory {
+  std::int64_t peak = 0;       // at most at once
+  std::int64_t workspace = 0;  // of that at most without keys and values
+  bool known = true;           // false: the kernel does not let peaks start anew
 };
+
+struct Timed {
+  Variant variant{};
+  const Model* model = nullptr;
+  ops::Context context{};
+  RunMemory memory{};
+  LatencySamples samples{};
+  std::optional<double> joules{};    // of all timed generations; none where no counter can be read
+  DeclaredWork prefill{}, decode{};  // decode: the generation whole, its prompt's pass included
+};
+
+/// Bytes that the first passes of all entries add to the process for good: code, also what the
+/// dense library generates, and threads' stacks. No single variant is charged for them.
+std::int64_t shared_growth(const std::vector<Timed>& entries, const Material& material);
 
 /// One round untimed, traced for what is declared; then `repeats` rounds in which every entry has
 /// its turn, the first one another each round, and the ceilings theirs. `on_round` comes after

@@ -96,7 +96,11 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
     return variants;
   }
   while (!list.empty()) {
-    const Variant variant = variant_from_name(take(list, ','), kv, attention);
+    const std::string_view name = take(list, ',');
+    if (name.empty()) {
+      throw InputError("--variants", "list", "nothing before a comma", "WEIGHTS+ATTENTION,...");
+    }
+    const Variant variant = variant_from_name(name, kv, attention);
     if (std::ranges::find(variants, variant) != variants.end()) {
       throw InputError("--variants", "list", variant.name() + " twice", "each variant once");
     }

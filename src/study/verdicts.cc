@@ -14,17 +14,6 @@ constexpr double kNoisy = 0.05;
 /// Drift below this is not worth a word.
 constexpr double kDrift = 0.02;
 
-Versus verdict_on(const Estimate& ratio, double floor) {
-  Versus result{ratio.value, std::nullopt, std::nullopt, "unknown"};
-  if (!ratio.interval) return result;
-  result.low = ratio.interval->low;
-  result.high = ratio.interval->high;
-  result.verdict = "no difference";
-  if (*result.low > 1 && ratio.value > 1 + floor) result.verdict = "faster";
-  if (*result.high < 1 && ratio.value < 1 / (1 + floor)) result.verdict = "slower";
-  return result;
-}
-
 /// Speeds of the later half of the rounds over those of the earlier, each variant's in units of its
 /// own median.
 Estimate drift_of(const std::vector<const Latency*>& all, Sampled Latency::*figure) {
@@ -70,6 +59,17 @@ Cost cost_of(const VariantResult& variant, std::optional<double> price_per_hour)
 }
 
 }  // namespace
+
+Versus verdict_on(const Estimate& ratio, double floor) {
+  Versus result{ratio.value, std::nullopt, std::nullopt, "unknown"};
+  if (!ratio.interval) return result;
+  result.low = ratio.interval->low;
+  result.high = ratio.interval->high;
+  result.verdict = "no difference";
+  if (*result.low > 1 && ratio.value > 1 + floor) result.verdict = "faster";
+  if (*result.high < 1 && ratio.value < 1 / (1 + floor)) result.verdict = "slower";
+  return result;
+}
 
 Versus versus(const Sampled& speed, const Sampled& base, Pairing pairing, double floor) {
   return verdict_on(ratio_of_medians(speed.samples, base.samples, pairing), floor);

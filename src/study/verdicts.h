@@ -6,9 +6,11 @@
 
 namespace plimsoll::study {
 
-/// `speed` against `base`, both in tokens a second (or anything that grows with speed). "faster" or
-/// "slower" only where the interval leaves out 1 and the ratio goes beyond the noise floor;
-/// "unknown" with one sample; otherwise "no difference".
+/// What a ratio of speeds says: "faster" or "slower" only where the interval leaves out 1 and the
+/// ratio goes beyond the noise floor; "unknown" without an interval; otherwise "no difference".
+Versus verdict_on(const Estimate& ratio, double floor);
+
+/// `speed` against `base`, both in tokens a second (or anything that grows with speed).
 Versus versus(const Sampled& speed, const Sampled& base, Pairing pairing, double floor);
 /// The same of times, the ratio still that of speeds.
 Versus versus_of_times(const Sampled& seconds, const Sampled& base, Pairing pairing, double floor);

@@ -100,6 +100,14 @@ class CommandTest(unittest.TestCase):
         shutil.copytree(model, copy, copy_function=shutil.copyfile)
         return copy
 
+    def short_of(self, model, positions):
+        """A copy that says it has room for `positions` only: what is done with whole contexts is over sooner."""
+        copy = self.copy_of(model)
+        config = json.loads((copy / "config.json").read_text())
+        config["max_position_embeddings"] = positions
+        (copy / "config.json").write_text(json.dumps(config))
+        return copy
+
 
 def ids_text(ids):
     return ",".join(map(str, ids))

@@ -1,36 +1,69 @@
 """plimsoll study, with so little work that it takes seconds."""
 
 import csv
+import itertools
 import json
 import math
+import operator
 import re
+import shutil
 import statistics
+import subprocess
+import tempfile
+import time
 
 import command_test
 import json_schema
-from command_test import GOLDEN, MODELS, TOP, CommandTest
+from command_test import GOLDEN, MODELS, TOP, CommandTest, ids_text, read_safetensors
 
-# Quick, and trained on the same text as models/demo.
+# Trained on the same text as models/demo.
 DRAFT = MODELS / "draft"
+WINDOW = 128
+
+
+def bootstrap(*sampled, paired=True):
+    """The 95 % bootstrap interval of the median of three samples, or of a ratio of such medians.
+
+    Each outcome of the resampling has a probability of more than 2.5 %, so that the percentiles are the least and
+    the largest outcome: what random numbers the program draws does not matter.
+    """
+    draws = list(itertools.product(range(3), repeat=3))
+    pairs = [(draw, draw) for draw in draws] if paired else itertools.product(draws, draws)
+    def median(samples, draw):
+        return sorted(samples[i] for i in draw)[1]
+    outcomes = [median(sampled[0]["samples"], first) / (median(sampled[1]["samples"], second) if sampled[1:] else 1)
+                for first, second in pairs]
+    return min(outcomes), max(outcomes)
 
 
 class StudyTest(CommandTest):
+    _finished = None
+
     def setUp(self):
         super().setUp()
         self.text = self.folder / "text.txt"
-        self.text.write_text((MODELS / "demo" / "sample.txt").read_text()[:6000])
+        self.text.write_text((MODELS / "demo" / "sample.txt").read_text()[:2400])
+        self.model = self.short_of(DRAFT, WINDOW)
         self.output = self.folder / "study"
         self.two = ["--variants", "bf16+sdpa,nf4-dq+sdpa"]
-        self.quick = ["study", DRAFT, "--text", self.text, "-r", 3, "-n", 4, "--quick", "-o", self.output]
+        self.quick = ["study", self.model, "--text", self.text, "-r", 3, "-n", 4, "--quick", "-o", self.output]
 
     def results(self, folder=None):
         return json.loads(((folder or self.output) / "results.json").read_text())
+
+    def finish(self):
+        """A finished quick study of two variants in self.output; measured once for all tests."""
+        if StudyTest._finished is None:
+            StudyTest._finished = tempfile.TemporaryDirectory(prefix="plimsoll-study-")
+            self.succeed(*self.quick[:-1], StudyTest._finished.name, *self.two)
+        shutil.copytree(StudyTest._finished.name, self.output)
+        return self.results()
 
 
 class Study(StudyTest):
     def test_default_run(self):
         """Once without --quick: the files, the schema, and figures that follow from the raw samples."""
-        done = self.succeed("study", DRAFT, "--text", self.text, "-r", 3, "-n", 4, "-o", self.output)
+        done = self.succeed("study", self.model, "--text", self.text, "-r", 3, "-n", 4, "-o", self.output)
         results = self.results()
         schema = json.loads((TOP / "docs" / "results.schema.json").read_text())
         self.assertEqual(json_schema.errors(results, schema), [])
@@ -41,8 +74,13 @@ class Study(StudyTest):
         self.assertEqual((results["reference"], results["baseline"]), ("bf16+eager", "bf16+eager"))
         for variant in variants.values():
             self.check_variant(variant, variants["bf16+eager"])
+            self.check_verdicts(variant["latency"], variants["bf16+eager"]["latency"], variant["versus_baseline"],
+                                results["noise"])
+        self.check_noise(results["noise"], variants["bf16+eager"]["latency"])
         self.assertEqual(variants["bf16+eager"]["quality"]["kl_mean"], {"value": 0, "low": 0, "high": 0})
         self.assertGreater(variants["nf4-dq+sdpa"]["quality"]["kl_mean"]["value"], 0.01)
+        self.assertRegex(results["run"]["versions"]["onednn"], r"^\d+\.\d+\.\d+, ")
+        self.assertRegex(results["run"]["versions"]["compiler"], r"^(gcc|clang) \d+")
         self.assertLess(variants["int8+sdpa"]["memory"]["weights_bytes"], variants["bf16+sdpa"]["memory"]["weights_bytes"])
         self.assertIn(results["recommended"], variants)
         self.assertEqual([r["workload"] for r in results["recommendations"]], ["chat", "batch", "edge", "realtime"])
@@ -59,7 +97,9 @@ class Study(StudyTest):
                 self.assertEqual(len(figure["samples"]), 3)
                 self.assertAlmostEqual(figure["median"], statistics.median(figure["samples"]))
                 self.assertAlmostEqual(figure["stddev"], statistics.stdev(figure["samples"]))
-                self.assertTrue(figure["low"] <= figure["median"] <= figure["high"])
+                self.assertAlmostEqual(figure["mean"], statistics.mean(figure["samples"]))
+                for given, computed in zip((figure["low"], figure["high"]), bootstrap(figure)):
+                    self.assertAlmostEqual(given, computed, delta=1e-9 * computed)
         for whole, first, each, rate in zip(*(latency[name]["samples"] for name in (
                 "end_to_end_seconds", "ttft_seconds", "tpot_seconds", "decode_tokens_per_second"))):
             self.assertAlmostEqual((whole - first) / 3, each)
@@ -73,6 +113,33 @@ class Study(StudyTest):
         self.assertEqual(len(variant["samples"]), 3)
         self.assertTrue(variant["samples"][0]["text"].strip())
         self.assertGreater(variant["memory"]["kv_bytes"], 0)
+
+    def check_verdicts(self, latency, baseline, versus, noise):
+        for name, figure, floor in (("decode", "decode_tokens_per_second", "floor_decode"),
+                                    ("prefill", "prefill_tokens_per_second", "floor_prefill"),
+                                    ("end_to_end", "end_to_end_seconds", "floor_decode")):
+            ours, theirs = latency[figure], baseline[figure]
+            if name == "end_to_end":  # of speeds, too
+                ours, theirs = theirs, ours
+            ratio, (low, high) = ours["median"] / theirs["median"], bootstrap(ours, theirs)
+            for given, computed in zip((versus[name][key] for key in ("ratio", "low", "high")), (ratio, low, high)):
+                self.assertAlmostEqual(given, computed, delta=1e-9 * computed)
+            reach = 1 + noise[floor]
+            verdict = ("faster" if low > 1 and ratio > reach else
+                       "slower" if high < 1 and ratio < 1 / reach else "no difference")
+            self.assertEqual(versus[name]["verdict"], verdict)
+
+    def check_noise(self, noise, baseline):
+        floors = []
+        for name in ("decode", "prefill"):
+            first, again = baseline[f"{name}_tokens_per_second"], noise[f"{name}_tokens_per_second"]
+            self.assertEqual(len(again["samples"]), 3)
+            self.assertNotEqual(first["samples"], again["samples"])
+            self.assertAlmostEqual(noise[name]["value"], first["median"] / again["median"])
+            low, high = bootstrap(first, again)
+            floors.append(max(high - 1, 1 - low, 0))
+            self.assertAlmostEqual(noise[f"floor_{name}"], floors[-1])
+        self.assertEqual(noise["noisy"], max(floors) > 0.05)
 
     def check_text(self, said, variants):
         for column in ("variant", "ppl", "KL", "same top", "prefill t/s", "decode t/s", "weights", "KV cache", "peak"):
@@ -95,13 +162,53 @@ class Study(StudyTest):
         self.assertIn("| nf4-dq+sdpa ", markdown)
 
     def test_quality_is_that_of_eval(self):
-        self.succeed(*self.quick, *self.two)
-        variant = self.results()["variants"][1]
-        alone = self.json_of("eval", DRAFT, "--text", self.text, "--weights", "nf4-dq", "--compute", "fast",
-                             "--limit-tokens", self.results()["run"]["text"]["tokens"])
+        results = self.finish()
+        variant = results["variants"][1]
+        alone = self.json_of("eval", self.model, "--text", self.text, "--weights", "nf4-dq", "--compute", "fast",
+                             "--limit-tokens", results["run"]["text"]["tokens"])
         self.assertEqual((variant["quality"]["protocol"], variant["quality"]["window"], variant["quality"]["tokens_scored"]),
                          (alone["protocol"], alone["window"], alone["tokens_scored"]))
         self.assertAlmostEqual(variant["quality"]["nll"], alone["nll"], places=6)
+
+    def test_quality_by_another_program(self):
+        """Perplexity, KL divergence, same top token and their intervals from the logits alone."""
+        reference, variant = self.finish()["variants"]
+        ids = self.json_of("tokenize", self.model, "-p", self.text.read_text())["ids"]
+        windows = [ids[at:at + WINDOW] for at in range(0, 4 * WINDOW, WINDOW)]
+        tallies = [list(self.compared(window, "nf4-dq")) for window in windows]
+        count = len(windows) * (WINDOW - 1)
+        self.assertEqual(variant["quality"]["tokens_scored"], count)
+        losses, own, kl, same = (sum(row[i] for tally in tallies for row in tally) / count for i in range(4))
+        self.assertAlmostEqual(variant["quality"]["nll"], losses, places=5)
+        self.assertAlmostEqual(reference["quality"]["nll"], own, places=5)
+        self.assertAlmostEqual(variant["quality"]["ppl"], math.exp(losses), places=3)
+        spread = statistics.pstdev(row[0] for tally in tallies for row in tally)
+        self.assertAlmostEqual(variant["quality"]["ppl_stderr"], math.exp(losses) * spread / math.sqrt(count), places=3)
+        for figure, value, samples in (
+                ("kl_mean", kl, [[row[2] for row in tally] for tally in tallies]),
+                ("same_top", same, [[row[3] for row in tally] for tally in tallies]),
+                ("ppl_ratio", losses - own, [[row[0] - row[1] for row in tally] for tally in tallies])):
+            means = [statistics.mean(window) for window in samples]
+            reach = 3.182446305 * statistics.stdev(means) / math.sqrt(len(means))  # Student's t, three degrees
+            expected = [value, value - reach, value + reach]
+            if figure == "ppl_ratio":
+                expected = list(map(math.exp, expected))
+            found = variant["quality"][figure]
+            for given, computed in zip((found["value"], found["low"], found["high"]), expected):
+                self.assertAlmostEqual(given, min(computed, 1) if figure == "same_top" else computed, places=5)
+
+    def compared(self, window, weights):
+        """Of each scored position: loss of the variant, loss of the model as stored, KL, whether the tops agree."""
+        rows = []
+        for flags in (["--weights", weights], []):
+            out = self.folder / "logits.safetensors"
+            self.succeed("logits", self.model, "--compute", "fast", "--ids", ids_text(window), *flags, "-o", out)
+            (_, vocabulary), flat = read_safetensors(out)["logits"]
+            rows.append([flat[at:at + vocabulary].tolist() for at in range(0, len(flat), vocabulary)])
+        for q, p, target in zip(*rows, window[1:]):
+            norm_q, norm_p = (math.log(sum(map(math.exp, row))) for row in (q, p))
+            kl = sum(map(operator.mul, (math.exp(x - norm_p) for x in p), map(operator.sub, p, q))) + norm_q - norm_p
+            yield norm_q - q[target], norm_p - p[target], kl, float(q.index(max(q)) == p.index(max(p)))
 
     def test_json_on_standard_output_is_the_file(self):
         done = self.succeed(*self.quick, *self.two, "--format", "json")
@@ -127,8 +234,31 @@ class Study(StudyTest):
         for recommendation in results["recommendations"]:
             self.assertEqual(recommendation["variant"], "bf16+sdpa")
 
+    def test_memory_does_not_depend_on_the_order(self):
+        """What all share, and what others have freed, is in no variant's workspace."""
+        if command_test.options.sanitized:
+            self.skipTest("its allocator keeps what is freed")
+        larger = self.short_of(MODELS / "demo", 256)
+        workspaces = []
+        for order in ("bf16+eager,bf16+sdpa", "bf16+sdpa,bf16+eager"):
+            self.succeed("study", larger, "--quick", "-r", 1, "-n", 2, "--variants", order, "-o", self.output)
+            workspaces.append({v["name"]: v["memory"]["workspace_bytes"] for v in self.results()["variants"]})
+            shutil.rmtree(self.output)
+        for name, bytes_ in workspaces[0].items():
+            self.assertGreater(bytes_, 1e6)
+            self.assertAlmostEqual(bytes_, workspaces[1][name], delta=0.15 * bytes_ + 4e5, msg=name)
+
+    def test_what_was_calibrated_on_is_said(self):
+        built_in = self.quick[:2] + self.quick[4:]
+        said = self.succeed(*built_in, "--variants", "bf16,int8-static").stdout.decode()
+        calibration = self.results()["run"]["calibration"]
+        self.assertEqual((calibration["windows"], calibration["window_tokens"]), (128, WINDOW))
+        self.assertIn(calibration["sha256"], said)
+        self.assertIn(calibration["sha256"], (self.output / "results.md").read_text())
+        self.assertRegex(said, r"calibrated\s+on\s+the\s+first\s+chapters")
+
     def test_what_does_not_fit_is_shown(self):
-        self.succeed(*self.quick, *self.two)
+        self.finish()
         needed = [variant["memory"]["needed_bytes"] for variant in self.results()["variants"]]
         self.assertGreater(needed[0], needed[1])
         limit = (needed[0] - 1) / 1e9
@@ -143,7 +273,7 @@ class Study(StudyTest):
 
     def test_imported_rows(self):
         rows = self.folder / "bench.json"
-        rows.write_bytes(self.succeed("bench", DRAFT, "-p", 8, "-n", 4, "-r", 2, "-t", 1, "-o", "json").stdout)
+        rows.write_bytes(self.succeed("bench", self.model, "-p", 8, "-n", 4, "-r", 2, "-t", 1, "-o", "json").stdout)
         done = self.succeed(*self.quick, *self.two, "--import", rows)
         self.assertEqual([row["test"] for row in self.results()["imported"]], ["pp8", "tg4"])
         self.assertRegex(done.stdout.decode(), r"(?m)^.*bf16 +plimsoll .* tg4 ")
@@ -151,8 +281,7 @@ class Study(StudyTest):
 
 class Folder(StudyTest):
     def test_resumes(self):
-        self.succeed(*self.quick, *self.two)
-        whole = self.results()
+        whole = self.finish()
         # As a study that was killed before the second variant was judged has left it.
         killed = json.loads(json.dumps(whole))
         killed["run"]["complete"], killed["run"]["finished"] = False, None
@@ -169,8 +298,49 @@ class Folder(StudyTest):
             self.assertEqual(then["samples"], now["samples"])
         self.assertGreater(resumed["run"]["seconds"], whole["run"]["seconds"])
 
+    def test_killed_again_and_again(self):
+        """Killed before anything is saved, and when each part is: nothing that was finished is measured again."""
+        command = ["study", self.model, "--text", self.text, "-t", 1, "-r", 3, "-n", 4, "-o", self.output, *self.two]
+        kept = {}
+        for part in (None, "latency", "quality", "profile"):
+            resume = ["--resume"] if (self.output / "results.json").exists() else []
+            process = subprocess.Popen([command_test.options.program, *map(str, command), *resume], cwd=TOP,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None and not self.has(part):
+                time.sleep(0.002)
+            process.kill()
+            process.wait()
+            if part is None:
+                self.assertFalse((self.output / "results.json").exists())
+                continue
+            self.assertEqual(process.returncode, -9, "it was over before")
+            first = self.results()["variants"][0]
+            self.assertFalse(self.results()["run"]["complete"])
+            for name, found in kept.items():
+                self.assertEqual(first[name], found, f"{name} was measured again")
+            kept = {name: first[name] for name in ("latency", "quality", "profile") if first[name]}
+            self.assertIn(part, kept)
+        self.succeed(*command, "--resume")
+        results = self.results()
+        self.assertTrue(results["run"]["complete"])
+        for name, found in kept.items():
+            self.assertEqual(results["variants"][0][name], found, f"{name} was measured again")
+        for variant in results["variants"]:
+            self.assertTrue(variant["latency"] and variant["quality"] and variant["profile"] and variant["samples"])
+        self.assertEqual(list(self.output.glob("**/*.tmp*")), [])
+        self.assertTrue((self.output / "results.csv").exists())
+
+    def has(self, part):
+        """Whether the part was saved for the first variant; None: whether the study has begun."""
+        if part is None:
+            return True
+        try:
+            return bool(self.results()["variants"][0][part])
+        except FileNotFoundError:
+            return False
+
     def test_another_study_is_refused_and_kept(self):
-        self.succeed(*self.quick, *self.two)
+        self.finish()
         before = (self.output / "results.json").read_bytes()
         self.assert_refused([*self.quick, "--variants", "bf16+sdpa"], "another study", "variants", "--overwrite")
         longer = [5 if argument == 4 else argument for argument in self.quick]
@@ -182,6 +352,9 @@ class Folder(StudyTest):
     def test_bad_folders(self):
         self.output.write_text("a file")
         self.assert_refused([*self.quick, *self.two], self.output, "a folder")
+        # Found out before anything is measured.
+        self.assert_refused([*self.quick[:-1], self.output / "within", *self.two], self.output / "within",
+                            self.output, "a file", "a folder")
         self.output.unlink()
         self.output.mkdir()
         (self.output / "results.json").write_text("{\"schema\": \"another\"}")
@@ -190,14 +363,21 @@ class Folder(StudyTest):
     def test_nothing_is_left_of_what_was_refused(self):
         self.assert_refused([*self.quick, "--adapter", GOLDEN / "gpt2-tiny-lora"], "gpt2-tiny")
         self.assert_refused([*self.quick, "--device", "cuda"], "--device", "cuda")
-        self.assert_refused(["study", DRAFT, "--quick", "--full", "-o", self.output], "--quick")
+        self.assert_refused(["study", self.model, "--quick", "--full", "-o", self.output], "--quick")
+        self.assert_refused([*self.quick, "--memory-limit", "nan"], "--memory-limit", "nan", "1e-06")
+        self.assert_refused([*self.quick, "--price-per-hour", "nan"], "--price-per-hour", "nan")
+        self.assert_refused([*self.quick, "--max-ppl-ratio", "0.9"], "--max-ppl-ratio", "0.9")
+        self.assert_refused([*self.quick, "--variants", "bf16,,int8"], "--variants", "nothing before a comma")
+        empty = self.folder / "empty.txt"
+        empty.write_text("")
+        self.assert_refused([empty if word == self.text else word for word in self.quick], "--text: length: found nothing, expected at least 127 tokens")
         self.assertFalse(self.output.exists())
 
 
 class Compare(StudyTest):
     def setUp(self):
         super().setUp()
-        self.succeed(*self.quick, *self.two)
+        self.finish()
         self.before = self.output / "results.json"
         self.after = self.folder / "after.json"
 

@@ -222,6 +222,8 @@ export interface Run {
     sliding_window: number | null;
   };
   text: { source: string; sha256: string; bytes: number; tokens: number } | null;
+  /** What gptq and int8-static have seen. */
+  calibration?: { source: string; sha256: string; windows: number; window_tokens: number; seed: number } | null;
   machine: {
     cpu: string;
     isa: string;

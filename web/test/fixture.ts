@@ -126,6 +126,7 @@ export function full(): Results {
         weights_sha256: "5f".repeat(32), tokenizer_sha256: "a1".repeat(32), layers: 8, hidden_size: 512, vocab_size: 16_000, context_length: 2048, sliding_window: null,
       },
       text: { source: "the built-in sea story, its evaluation part", sha256: "0c".repeat(32), bytes: 104_333, tokens: 25_020 },
+      calibration: { source: "the first chapters of the sea story built in", sha256: "0d".repeat(32), windows: 128, window_tokens: 512, seed: 0 },
       machine: { cpu: "Fixture CPU 9000", isa: "avx512", threads: 2, cores: 2, memory_bytes: 24e9, os: "Linux 6.1", device: "cpu", gpu: null },
       ceilings: { read_gbps: 62.1, fp32_gops: 402, bf16_gops: 795, int8_gops: 1580 },
       flags: {

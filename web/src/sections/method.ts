@@ -72,7 +72,7 @@ function download(json: string): HTMLElement {
 
 export function method(page: Page, json: string): HTMLElement {
   const { run } = page.results;
-  const { model, text, machine, ceilings } = run;
+  const { model, text, calibration, machine, ceilings } = run;
   const repeats = numericFlag(page.results, "repeats");
   const noise = noiseNote(page);
   const quality = page.results.variants.find((variant) => variant.quality)?.quality;
@@ -101,6 +101,11 @@ export function method(page: Page, json: string): HTMLElement {
       text
         ? facts("Text", [["source", code(text.source)], ["size", `${format.bytes(text.bytes)}, ${format.integer(text.tokens)} tokens`], ["SHA-256", code(text.sha256)]])
         : facts("Text", [["source", "none: quality was not judged"]]),
+      calibration &&
+        facts("Calibration text", [
+          ["source", calibration.source], ["windows", `${format.integer(calibration.windows)} of ${format.integer(calibration.window_tokens)} tokens, drawn at random (seed ${calibration.seed})`],
+          ["SHA-256", code(calibration.sha256)],
+        ]),
       facts("Machine", [
         ["processor", machine.cpu], ["instructions", machine.isa], ["threads", `${machine.threads} of ${machine.cores} cores`], ["memory", format.bytes(machine.memory_bytes)],
         ["system", machine.os], ["device", machine.device], ["GPU", machine.gpu ?? "none"],
