@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/device_memory.h"
 #include "core/memory.h"
 #include "core/threads.h"
 
@@ -86,6 +87,13 @@ Tensor Tensor::view(const void* data, DType dtype, Shape shape, std::shared_ptr<
   return tensor;
 }
 
+Tensor Tensor::on_device(DeviceMemory& memory, void* data, DType dtype, Shape shape,
+                         std::shared_ptr<const void> owner) {
+  Tensor tensor = view(data, dtype, std::move(shape), std::move(owner));
+  tensor.device_ = &memory;
+  return tensor;
+}
+
 std::int64_t Tensor::dim(std::size_t axis) const {
   PLIMSOLL_CHECK(axis < shape_.size(), "axis {} of {}", axis, to_string(shape_));
   return shape_[axis];
@@ -110,8 +118,27 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 }
 
 Tensor Tensor::clone() const {
+  if (device_ != nullptr) {
+    Tensor tensor = device_->allocate(dtype_, shape_, "a copy of a tensor");
+    device_->copy(data_, tensor.data_, bytes());
+    return tensor;
+  }
   Tensor tensor = empty(dtype_, shape_);
   if (bytes() > 0) std::memcpy(tensor.data_, data_, bytes());
+  return tensor;
+}
+
+Tensor Tensor::to_host() const {
+  if (device_ == nullptr) return *this;
+  Tensor tensor = empty(dtype_, shape_);
+  device_->download(data_, tensor.data_, bytes());
+  return tensor;
+}
+
+Tensor Tensor::to_device(DeviceMemory& memory, std::string_view what) const {
+  PLIMSOLL_CHECK(device_ == nullptr);
+  Tensor tensor = memory.allocate(dtype_, shape_, what);
+  memory.upload(data_, tensor.data_, bytes());
   return tensor;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/device_memory.h"
 #include "core/huge_pages.h"
 #include "core/memory.h"
 
@@ -19,18 +20,26 @@ std::int64_t KvShape::tokens_held(std::int64_t length, std::int64_t step) const 
   return std::min(length, window - 1 + step + 2 * (kBlockTokens - 1));
 }
 
-BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens)
-    : shape_(shape), blocks_(blocks_for(tokens)), owners_(static_cast<std::size_t>(blocks_)) {
+BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens, DeviceMemory* memory)
+    : shape_(shape),
+      blocks_(blocks_for(tokens)),
+      memory_(memory),
+      owners_(static_cast<std::size_t>(blocks_)) {
   PLIMSOLL_CHECK(tokens > 0 && shape.layers > 0 && shape.kv_heads > 0 && shape.head_dim > 0 &&
                  shape.window >= 0);
-  require_memory(static_cast<std::uint64_t>(capacity_tokens() * shape.bytes_per_token()),
-                 fmt::format("a KV cache of {} tokens", tokens));
+  const std::string what = fmt::format("a KV cache of {} tokens", tokens);
+  if (memory == nullptr) {
+    require_memory(static_cast<std::uint64_t>(capacity_tokens() * shape.bytes_per_token()), what);
+  }
+  const auto part = [&](DType dtype, const Shape& extents) {
+    if (memory != nullptr) return memory->allocate(dtype, extents, what);
+    // Attention walks all of it, block by block.
+    return dtype == DType::u8 ? empty_on_huge_pages(dtype, extents) : Tensor::empty(dtype, extents);
+  };
   const Shape codes{blocks_, shape.layout().block_bytes()};
   const Shape scales{blocks_, shape.layout().block_scales()};
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    // Attention walks all of it, block by block.
-    layers_.push_back({empty_on_huge_pages(DType::u8, codes), Tensor::empty(DType::f32, scales),
-                       Tensor::empty(DType::f32, scales)});
+    layers_.push_back({part(DType::u8, codes), part(DType::f32, scales), part(DType::f32, scales)});
   }
   free_.reserve(static_cast<std::size_t>(blocks_));
   for (std::int64_t block = blocks_; block-- > 0;)
@@ -72,8 +81,13 @@ void BlockPool::copy(std::int32_t from, std::int32_t to) {
   for (Layer& layer : layers_) {
     for (Tensor* part : {&layer.codes, &layer.key_scales, &layer.value_scales}) {
       const std::size_t bytes = part->bytes() / static_cast<std::size_t>(blocks_);
-      std::memcpy(part->raw() + static_cast<std::size_t>(to) * bytes,
-                  part->raw() + static_cast<std::size_t>(from) * bytes, bytes);
+      std::byte* target = part->raw() + static_cast<std::size_t>(to) * bytes;
+      const std::byte* source = part->raw() + static_cast<std::size_t>(from) * bytes;
+      if (memory_ != nullptr) {
+        memory_->copy(source, target, bytes);
+      } else {
+        std::memcpy(target, source, bytes);
+      }
     }
   }
 }
@@ -83,8 +97,8 @@ KvView BlockPool::layer(std::int64_t index) {
   return {.layout = shape_.layout(),
           .keys = layer.codes.raw(),
           .values = layer.codes.raw() + shape_.layout().part_bytes(),
-          .key_scales = layer.key_scales.data<float>(),
-          .value_scales = layer.value_scales.data<float>()};
+          .key_scales = layer.key_scales.address<float>(),
+          .value_scales = layer.value_scales.address<float>()};
 }
 
 }  // namespace plimsoll::kv

@@ -35,8 +35,9 @@ struct KvShape {
 /// thread-safe: one engine owns it. Sequences must not outlive it.
 class BlockPool {
  public:
-  /// Room for `tokens` tokens (rounded up to blocks). InputError when the machine lacks the memory.
-  BlockPool(const KvShape& shape, std::int64_t tokens);
+  /// Room for `tokens` tokens (rounded up to blocks), in a GPU's memory where one is given, else in
+  /// the host's. InputError when there is not enough.
+  BlockPool(const KvShape& shape, std::int64_t tokens, DeviceMemory* memory = nullptr);
 
   const KvShape& shape() const { return shape_; }
   std::int64_t capacity_tokens() const { return blocks_ * kBlockTokens; }
@@ -53,8 +54,11 @@ class BlockPool {
   /// Copies keys, values and scales of every layer.
   void copy(std::int32_t from, std::int32_t to);
 
-  /// The layer's part of a view: layout and memory, no table.
+  /// The layer's part of a view: layout and memory, no table. On a GPU the blocks are as large and
+  /// lie as device_kv_cuda.h says.
   KvView layer(std::int64_t layer);
+  std::int64_t blocks() const { return blocks_; }
+  DeviceMemory* memory() const { return memory_; }
 
  private:
   struct Layer {
@@ -64,6 +68,7 @@ class BlockPool {
 
   KvShape shape_;
   std::int64_t blocks_;
+  DeviceMemory* memory_;
   std::vector<Layer> layers_;
   std::vector<std::int32_t> owners_;  // of each block
   std::vector<std::int32_t> free_;

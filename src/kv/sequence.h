@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kv/block_pool.h"
@@ -41,6 +42,8 @@ class Sequence {
   void truncate(std::int64_t length);
 
   BlockPool& pool() { return *pool_; }
+  /// Block ids by absolute position; -1: dropped. Valid until the sequence changes.
+  std::span<const std::int32_t> table() const { return table_; }
   /// Valid until the sequence changes.
   KvView view(std::int64_t layer) const;
 

@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
 #include <utility>
 
 namespace plimsoll::cuda {
@@ -42,6 +43,11 @@ class Owned {
  private:
   Handle handle_ = nullptr;
 };
+
+/// Frees what cudaMallocHost gave: an Owned's destroyer.
+inline cudaError_t free_pinned(std::int32_t* data) {
+  return cudaFreeHost(data);
+}
 
 /// A stream apart from the default one: nothing waits for it by itself.
 class Stream {
