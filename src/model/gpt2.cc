@@ -5,27 +5,16 @@
 //                    x += mlp.c_proj(gelu(mlp.c_fc(ln_2(x))))
 //   logits = ln_f(x) wte^T
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "core/trace.h"
 #include "model/gpt2.h"
 #include "model/model.h"
-#include "ops/elementwise.h"
+#include "ops/layer.h"
 
 namespace plimsoll {
 
 namespace {
-
-/// Columns [begin, begin + width) of x.
-Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t width) {
-  Tensor y = Tensor::empty(DType::f32, {x.dim(0), width});
-  for (std::int64_t row = 0; row < x.dim(0); ++row) {
-    std::memcpy(y.data<float>() + row * width, x.data<float>() + row * x.dim(1) + begin,
-                static_cast<std::size_t>(width) * sizeof(float));
-  }
-  return y;
-}
 
 class Gpt2 : public Model, public HasGpt2Weights {
  public:
@@ -59,35 +48,29 @@ class Gpt2 : public Model, public HasGpt2Weights {
   Tensor forward(const ops::Context& context, const Batch& batch,
                  std::vector<Tensor>* hidden) const override {
     const ModelConfig& c = config();
-    const std::int64_t d = c.hidden_size;
-    Tensor x = ops::embedding(wte_, batch.ids);
-    {
-      const trace::Part part("embedding");
-      ops::add(x, ops::embedding(wpe_, std::vector<std::int32_t>(batch.positions.begin(),
-                                                                 batch.positions.end())));
-    }
+    const ops::Rows rows = batch.rows_for(context);
+    const ops::Heads heads{c.heads, c.heads, c.head_dim};
+    Tensor x = ops::embedding(context, rows, wte_, &wpe_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Gpt2Layer& layer = layers_[i];
       if (hidden != nullptr) hidden->push_back(x.clone());
       {
         const trace::Part part("attention");
-        const Tensor n = ops::layer_norm(x, layer.ln_1_weight, layer.ln_1_bias, c.norm_epsilon);
-        const Tensor qkv = ops::linear(context, n, layer.c_attn);
         const auto index = static_cast<std::int64_t>(i);
-        ops::append_kv(batch.sequences, index, columns(qkv, d, d), columns(qkv, 2 * d, d));
-        const Tensor mixed = ops::attention(context, batch.sequences, index, columns(qkv, 0, d),
-                                            {c.heads, gpt2_score_scale(c, index), std::nullopt});
-        ops::add(x, ops::linear(context, mixed, layer.c_proj));
+        ops::Qkv qkv = ops::norm_qkv(context, x, norm(layer.ln_1_weight, layer.ln_1_bias),
+                                     {&layer.c_attn}, heads);
+        const Tensor mixed = ops::attend(context, rows, index, qkv, heads, nullptr,
+                                         {c.heads, gpt2_score_scale(c, index), std::nullopt});
+        ops::linear_add(context, mixed, layer.c_proj, x);
       }
       {
         const trace::Part part("mlp");
-        const Tensor m = ops::layer_norm(x, layer.ln_2_weight, layer.ln_2_bias, c.norm_epsilon);
-        Tensor inner = ops::linear(context, m, layer.mlp_c_fc);
-        ops::gelu(inner, c.activation == Activation::gelu_tanh);
-        ops::add(x, ops::linear(context, inner, layer.mlp_c_proj));
+        const Tensor inner = ops::norm_gelu(context, x, norm(layer.ln_2_weight, layer.ln_2_bias),
+                                            layer.mlp_c_fc, c.activation == Activation::gelu_tanh);
+        ops::linear_add(context, inner, layer.mlp_c_proj, x);
       }
     }
-    Tensor normed = ops::layer_norm(x, ln_f_weight_, ln_f_bias_, c.norm_epsilon);
+    Tensor normed = ops::norm(context, x, norm(ln_f_weight_, ln_f_bias_));
     if (hidden != nullptr) hidden->push_back(normed.clone());
     return normed;
   }
@@ -107,6 +90,25 @@ class Gpt2 : public Model, public HasGpt2Weights {
     visit(head_);
   }
 
+  void move_to(ops::Device& device) override {
+    ops::Mover move(device);
+    move({&head_});
+    move(wte_, "the token embeddings");
+    move(wpe_, "the position embeddings");
+    for (Gpt2Layer& layer : layers_) {
+      for (ops::Linear* linear :
+           {&layer.c_attn, &layer.c_proj, &layer.mlp_c_fc, &layer.mlp_c_proj}) {
+        move({linear});
+      }
+      for (Tensor* vector :
+           {&layer.ln_1_weight, &layer.ln_1_bias, &layer.ln_2_weight, &layer.ln_2_bias}) {
+        move(*vector, "a norm");
+      }
+    }
+    move(ln_f_weight_, "a norm");
+    move(ln_f_bias_, "a norm");
+  }
+
   Gpt2Weights gpt2_weights() const override {
     return {wte_, wpe_, layers_, ln_f_weight_, ln_f_bias_, head_};
   }
@@ -115,6 +117,10 @@ class Gpt2 : public Model, public HasGpt2Weights {
   quant::Matrix& token_table() override { return wte_; }
 
  private:
+  ops::Norm norm(const Tensor& weight, const Tensor& bias) const {
+    return {weight, &bias, config().norm_epsilon};
+  }
+
   quant::Matrix wte_, wpe_;
   std::vector<Gpt2Layer> layers_;
   Tensor ln_f_weight_, ln_f_bias_;

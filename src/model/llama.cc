@@ -14,7 +14,7 @@
 #include "model/llama.h"
 #include "model/model.h"
 #include "model/rope_frequencies.h"
-#include "ops/elementwise.h"
+#include "ops/layer.h"
 
 namespace plimsoll {
 
@@ -24,7 +24,7 @@ class Llama : public Model, public HasLlamaWeights {
  public:
   Llama(const ModelConfig& c, WeightLoader& loader)
       : Model(c),
-        frequencies_(rope_frequencies(c)),
+        frequencies_(Tensor::from<float>(rope_frequencies(c), {c.head_dim / 2})),
         embedding_(loader.table("model.embed_tokens.weight", c.vocab_size, c.hidden_size)) {
     const std::int64_t q_width = c.heads * c.head_dim;
     const std::int64_t kv_width = c.kv_heads * c.head_dim;
@@ -58,35 +58,31 @@ class Llama : public Model, public HasLlamaWeights {
   Tensor forward(const ops::Context& context, const Batch& batch,
                  std::vector<Tensor>* hidden) const override {
     const ModelConfig& c = config();
-    Tensor x = ops::embedding(embedding_, batch.ids);
-    const ops::RopeTable rotation = ops::rope_table(batch.positions, frequencies_);
+    const ops::Rows rows = batch.rows_for(context);
+    const ops::Rotation rotation = ops::rotation(context, rows, frequencies_);
+    const ops::Heads heads{c.heads, c.kv_heads, c.head_dim};
+    const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+    Tensor x = ops::embedding(context, rows, embedding_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const LlamaLayer& layer = layers_[i];
       if (hidden != nullptr) hidden->push_back(x.clone());
       {
         const trace::Part part("attention");
-        const Tensor n = ops::rms_norm(x, layer.input_norm, c.norm_epsilon);
-        Tensor q = ops::linear(context, n, layer.q_proj);
-        Tensor k = ops::linear(context, n, layer.k_proj);
-        const Tensor v = ops::linear(context, n, layer.v_proj);
-        ops::rope(q, c.head_dim, rotation);
-        ops::rope(k, c.head_dim, rotation);
         const auto index = static_cast<std::int64_t>(i);
-        ops::append_kv(batch.sequences, index, k, v);
-        const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-        const Tensor mixed = ops::attention(context, batch.sequences, index, q,
-                                            {c.heads, scale, c.window_of_layer(index)});
-        ops::add(x, ops::linear(context, mixed, layer.o_proj));
+        ops::Qkv qkv = ops::norm_qkv(context, x, norm(layer.input_norm),
+                                     {&layer.q_proj, &layer.k_proj, &layer.v_proj}, heads);
+        const Tensor mixed = ops::attend(context, rows, index, qkv, heads, &rotation,
+                                         {c.heads, scale, c.window_of_layer(index)});
+        ops::linear_add(context, mixed, layer.o_proj, x);
       }
       {
         const trace::Part part("mlp");
-        const Tensor m = ops::rms_norm(x, layer.post_attention_norm, c.norm_epsilon);
-        Tensor gate = ops::linear(context, m, layer.gate_proj);
-        ops::swiglu(gate, ops::linear(context, m, layer.up_proj));
-        ops::add(x, ops::linear(context, gate, layer.down_proj));
+        const Tensor inner = ops::norm_swiglu(context, x, norm(layer.post_attention_norm),
+                                              layer.gate_proj, layer.up_proj);
+        ops::linear_add(context, inner, layer.down_proj, x);
       }
     }
-    Tensor normed = ops::rms_norm(x, norm_, c.norm_epsilon);
+    Tensor normed = ops::norm(context, x, norm(norm_));
     if (hidden != nullptr) hidden->push_back(normed.clone());
     return normed;
   }
@@ -106,15 +102,34 @@ class Llama : public Model, public HasLlamaWeights {
     visit(head_);
   }
 
+  void move_to(ops::Device& device) override {
+    ops::Mover move(device);
+    move({&head_});
+    move(embedding_, "the token embeddings");
+    for (LlamaLayer& layer : layers_) {
+      move({&layer.q_proj, &layer.k_proj, &layer.v_proj});
+      move({&layer.o_proj});
+      move({&layer.gate_proj, &layer.up_proj}, ops::Joined::halves);
+      move({&layer.down_proj});
+      move(layer.input_norm, "a norm");
+      move(layer.post_attention_norm, "a norm");
+    }
+    move(norm_, "a norm");
+    move(frequencies_, "rotary frequencies");
+  }
+
   LlamaWeights llama_weights() const override {
-    return {embedding_, layers_, norm_, head_, frequencies_};
+    const auto frequencies = frequencies_.span<float>();
+    return {embedding_, layers_, norm_, head_, {frequencies.begin(), frequencies.end()}};
   }
 
  protected:
   quant::Matrix& token_table() override { return embedding_; }
 
  private:
-  std::vector<float> frequencies_;
+  ops::Norm norm(const Tensor& weight) const { return {weight, nullptr, config().norm_epsilon}; }
+
+  Tensor frequencies_;  // f32, one a pair of a head's elements
   quant::Matrix embedding_;
   std::vector<LlamaLayer> layers_;
   Tensor norm_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/memory.h"
+#include "core/units.h"
 #include "model/inventory.h"
 #include "model/random_loader.h"
 #include "model/shapes.h"
@@ -28,6 +29,14 @@ std::unique_ptr<Model> built(const ModelConfig& config, WeightLoader& loader,
   return model;
 }
 
+std::vector<std::string_view> formats_within(const ModelConfig& config, std::int64_t bytes) {
+  std::vector<std::string_view> names;
+  for (const quant::WeightFormat format : quant::all_formats()) {
+    if (total_bytes(config, format) <= bytes) names.push_back(quant::format_name(format));
+  }
+  return names;
+}
+
 }  // namespace
 
 bool is_shape(const std::string& name) {
@@ -44,18 +53,35 @@ ModelConfig load_config(const std::string& name) {
   return load_model_config(name);
 }
 
+void move_model(Model& model, const std::string& name, ops::Device& device) {
+  device.trim();
+  const std::int64_t free = device.free_bytes();
+  if (model.weight_bytes() > free) {
+    const auto fit = formats_within(model.config(), free);
+    throw InputError(
+        fmt::format("{} needs {} on the {}, {} are free: {}", name,
+                    format_bytes(static_cast<std::uint64_t>(model.weight_bytes())), device.name(),
+                    format_bytes(static_cast<std::uint64_t>(free)),
+                    fit.empty() ? "no format fits"
+                                : fmt::format("--weights {} would fit", fmt::join(fit, ", "))));
+  }
+  model.move_to(device);
+}
+
 std::unique_ptr<Model> load_model(const std::string& name, const LoadOptions& options) {
   ModelConfig config = load_config(name);
   if (is_shape(name)) config.max_positions = std::max(config.max_positions, options.context);
   const std::int64_t matrices = linear_count(inventory(config));
   const auto format = options.weights.format;
-  if (is_shape(name) || format) {
+  // Of a shape's layers that go to a GPU, one of a kind is made here.
+  if (options.device == nullptr ? is_shape(name) || format.has_value()
+                                : !is_shape(name) && format.has_value()) {
     require_memory(static_cast<std::uint64_t>(total_bytes(config, format)),
                    format ? fmt::format("{} in {}", name, quant::format_name(*format)) : name);
   }
   if (is_shape(name)) {
     check_plan(options.weights, config);
-    RandomLoader loader(options.weights, options.progress, matrices);
+    RandomLoader loader(options.weights, options.progress, matrices, options.device != nullptr);
     return built(config, loader, options.weights);
   }
   const Checkpoint checkpoint = Checkpoint::open(name);

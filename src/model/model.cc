@@ -50,6 +50,11 @@ void Batch::add(kv::Sequence& sequence, std::span<const std::int32_t> new_ids) {
   for (std::int64_t i = 0; i < count; ++i) positions.push_back(first + i);
 }
 
+ops::Rows Batch::rows_for(const ops::Context& context) const {
+  if (resident != nullptr) return {ids, positions, sequences, *resident};
+  return ops::rows_of(context, ids, positions, sequences);
+}
+
 void Model::pack_weights() {
   quant::Matrix& table = token_table();
   visit_linears([&](ops::Linear& layer) {

@@ -11,6 +11,7 @@
 #include "model/weight_loader.h"
 #include "ops/attention.h"
 #include "ops/context.h"
+#include "ops/layer.h"
 #include "ops/linear.h"
 #include "storage/model_config.h"
 
@@ -22,10 +23,14 @@ struct Batch {
   std::vector<std::int32_t> ids;        // [rows]
   std::vector<std::int64_t> positions;  // [rows]
   std::vector<ops::SequenceRows> sequences;
+  /// The same, where a GPU's memory has it already.
+  const ops::DeviceRows* resident = nullptr;
 
   /// Appends `new_ids` to the batch and makes room for them in the sequence's cache.
   void add(kv::Sequence& sequence, std::span<const std::int32_t> new_ids);
   std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
+  /// What the operations of a step take: on a GPU copied there unless it is resident.
+  ops::Rows rows_for(const ops::Context& context) const;
 };
 
 class Model {
@@ -42,7 +47,8 @@ class Model {
   /// Hugging Face's output_hidden_states has them.
   virtual Tensor forward(const ops::Context& context, const Batch& batch,
                          std::vector<Tensor>* hidden = nullptr) const = 0;
-  /// [rows, hidden_size] -> [rows, vocab_size] f32.
+  /// [rows, hidden_size] -> [rows, vocab_size] f32. Both of a step's results lie where the context
+  /// runs; `hidden` may also lie on the host.
   virtual Tensor logits(const ops::Context& context, const Tensor& hidden) const = 0;
 
   /// Every linear layer in the order of computation, the head last.
@@ -50,6 +56,9 @@ class Model {
   /// Rearranges every linear layer that still lies as stored for the kernels (ops::pack). The model
   /// can then be run, and neither saved nor calibrated.
   void pack_weights();
+  /// Moves the weights to a GPU. The model can then be run there alone, by contexts of that device.
+  /// InputError where the GPU has no kernel for a layer or not the memory, naming both.
+  virtual void move_to(ops::Device& device) = 0;
   /// Bytes that the weights take in memory, each counted once.
   std::int64_t weight_bytes() const { return weight_bytes_; }
   /// After the matrix of a linear layer was replaced: `before` bytes of it went, `after` came.

@@ -5,15 +5,21 @@
 #include <cstring>
 
 #include "core/cache.h"
+#include "core/device_memory.h"
 
 namespace plimsoll {
 
 namespace {
 
-/// Rows of `part` into rows [first, ...) of `whole`.
+/// Rows of `part` into rows [first, ...) of `whole`, on the host.
 void place(const Tensor& part, std::int64_t first, Tensor& whole) {
-  std::memcpy(whole.data<float>() + first * whole.dim(1), part.raw(), part.bytes());
+  float* target = whole.data<float>() + first * whole.dim(1);
+  if (part.device() != nullptr) return part.device()->download(part.raw(), target, part.bytes());
+  std::memcpy(target, part.raw(), part.bytes());
 }
+
+/// Tokens from which on a GPU's dense products gain little by more.
+constexpr std::int64_t kDeviceChunk = 512;
 
 /// What each chunk's attention will need, before work on those that come first.
 void require_attention_memory(const Model& model, const ops::Context& context, std::int64_t held,
@@ -41,6 +47,7 @@ std::int64_t activation_bytes(const ModelConfig& config) {
 
 std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context) {
   if (context.prefill_chunk > 0) return context.prefill_chunk;
+  if (context.device != nullptr) return kDeviceChunk;
   const std::int64_t rows = last_level_cache_bytes() / activation_bytes(config);
   return std::clamp<std::int64_t>(
       static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows))), 128, 1024);
@@ -48,7 +55,7 @@ std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& contex
 
 kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int64_t tokens) {
   const kv::KvShape shape = model.kv_shape(context.kv);
-  return {shape, shape.tokens_held(tokens, prefill_chunk(model.config(), context))};
+  return {shape, shape.tokens_held(tokens, prefill_chunk(model.config(), context)), context.device};
 }
 
 void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequence& sequence,
@@ -57,7 +64,8 @@ void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequ
                        std::vector<Tensor>* hidden, const Progress& progress) {
   const auto count = static_cast<std::int64_t>(ids.size());
   const std::int64_t chunk = prefill_chunk(model.config(), context);
-  if (count > chunk) require_attention_memory(model, context, sequence.length(), count, chunk);
+  if (count > chunk && context.device == nullptr)
+    require_attention_memory(model, context, sequence.length(), count, chunk);
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t rows = std::min(chunk, count - first);
     Batch batch;

@@ -16,13 +16,14 @@ namespace plimsoll {
 /// values, gate and up.
 std::int64_t activation_bytes(const ModelConfig& config);
 
-/// Tokens that go through the model together: context.prefill_chunk, or where that is 0 the largest
-/// power of two, 128 to 1024, whose activations in a layer fit in the last-level cache.
+/// Tokens that go through the model together: context.prefill_chunk, or where that is 0 on a GPU
+/// 512 and on the CPU the largest power of two, 128 to 1024, whose activations in a layer fit in
+/// the last-level cache.
 std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context);
 
-/// A pool in context.kv with room for one sequence that grows to `tokens`, a chunk at a time. With
-/// a window it is bounded by the window and the chunk. InputError when the machine lacks the
-/// memory.
+/// A pool in context.kv, where the context runs, with room for one sequence that grows to `tokens`,
+/// a chunk at a time. With a window it is bounded by the window and the chunk. InputError when the
+/// machine lacks the memory.
 kv::BlockPool pool_for(const Model& model, const ops::Context& context, std::int64_t tokens);
 
 /// Reads `ids`, which come behind what `sequence` holds, and hands on each chunk's final hidden
@@ -34,7 +35,7 @@ void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequ
                        const std::function<void(std::int64_t first, const Tensor& last)>& on_chunk,
                        std::vector<Tensor>* hidden = nullptr, const Progress& progress = {});
 
-/// The same with the hidden states of all ids [ids, hidden_size] in one tensor each.
+/// The same with the hidden states of all ids [ids, hidden_size] in one tensor each, on the host.
 Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,
                      std::span<const std::int32_t> ids, std::vector<Tensor>* hidden = nullptr,
                      const Progress& progress = {});

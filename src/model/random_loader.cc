@@ -21,13 +21,20 @@ quant::WeightFormat RandomLoader::dense_format() const {
   return plan_.format && quant::is_dense(*plan_.format) ? *plan_.format : quant::WeightFormat::bf16;
 }
 
+quant::Matrix RandomLoader::matrix(const LinearSpec& spec) {
+  const quant::WeightFormat format = plan_.quantizes(spec) ? *plan_.format : dense_format();
+  const auto make = [&] {
+    return quant::random_matrix(format, spec.out, spec.in, plan_.encode, seed_of(spec.name));
+  };
+  if (!alike_) return make();
+  quant::Matrix& known = made_[{format, spec.out, spec.in}];
+  if (!known.codes.defined()) known = make();
+  return known;
+}
+
 ops::Linear RandomLoader::linear(const LinearSpec& spec) {
   report(progress_, "making random weights", done_, matrices_);
-  const quant::WeightFormat format = plan_.quantizes(spec) ? *plan_.format : dense_format();
-  ops::Linear layer{
-      spec.name,
-      quant::random_matrix(format, spec.out, spec.in, plan_.encode, seed_of(spec.name)),
-      {}};
+  ops::Linear layer{spec.name, matrix(spec), {}};
   if (plan_.pack) ops::pack(layer.weight);
   if (spec.bias) layer.bias = Tensor::zeros(DType::f32, {spec.out});
   report(progress_, "making random weights", ++done_, matrices_);

@@ -4,7 +4,9 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/memory.h"
 #include "kv/kv_format.h"
+#include "ops/device.h"
 
 namespace plimsoll::ops {
 
@@ -45,8 +47,19 @@ Numerics numerics_from_name(std::string_view name) {
   throw InputError("--numerics", "promise", name, "fast or invariant");
 }
 
+std::uint64_t available_memory(const Context& context) {
+  if (context.device == nullptr) return plimsoll::available_memory();
+  return static_cast<std::uint64_t>(context.device->free_bytes());
+}
+
+std::uint64_t peak_memory(const Context& context) {
+  if (context.device == nullptr) return plimsoll::peak_memory();
+  return static_cast<std::uint64_t>(context.device->peak_bytes());
+}
+
 std::map<std::string, std::string> settings_of(const Context& context) {
-  return {{"compute", std::string(compute_name(context.compute))},
+  return {{"device", context.device == nullptr ? "cpu" : std::string(context.device->kind())},
+          {"compute", std::string(compute_name(context.compute))},
           {"attention", std::string(attention_name(context.attention))},
           {"numerics", std::string(numerics_name(context.numerics))},
           {"kv", std::string(kv::kv_format_name(context.kv))}};

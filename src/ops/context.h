@@ -19,6 +19,7 @@ using kernels::Numerics;
 /// memory linear in the text. sdpa: whichever suits the shape.
 enum class Attention : std::uint8_t { eager, flash, sdpa };
 
+class Device;
 struct Linear;
 /// Sees the input [rows, in] of every linear layer before it is multiplied: calibration.
 using LinearObserver = std::function<void(const Linear& layer, const Tensor& x)>;
@@ -28,6 +29,8 @@ using LinearObserver = std::function<void(const Linear& layer, const Tensor& x)>
 using Explain = std::function<void(const std::string& line)>;
 
 struct Context {
+  /// The GPU that the model was moved to; nullptr: the CPU.
+  Device* device = nullptr;
   Compute compute = Compute::exact;
   Attention attention = Attention::sdpa;
   Numerics numerics = Numerics::fast;
@@ -47,8 +50,14 @@ Compute compute_from_name(std::string_view name);
 Attention attention_from_name(std::string_view name, std::string_view flag = "--attention");
 Numerics numerics_from_name(std::string_view name);
 
-/// The choices above by the names that results have for them: "compute", "attention", "numerics",
-/// "kv".
+/// Bytes that can still be had where the context runs.
+std::uint64_t available_memory(const Context& context);
+/// Most bytes that were held there at once: the process's on the CPU, on a GPU what its tensors
+/// took.
+std::uint64_t peak_memory(const Context& context);
+
+/// The choices above by the names that results have for them: "device" ("cpu" or "cuda"),
+/// "compute", "attention", "numerics", "kv".
 std::map<std::string, std::string> settings_of(const Context& context);
 
 }  // namespace plimsoll::ops

@@ -12,6 +12,7 @@
 #include "kernels/gemm_table4/gemm_table4.h"
 #include "kernels/gemm_table4_panels/gemm_table4_panels.h"
 #include "kernels/panels/panels.h"
+#include "ops/device.h"
 #include "ops/elementwise.h"
 
 namespace plimsoll::ops {
@@ -93,6 +94,11 @@ Tensor product(const Context& context, const Tensor& x, const quant::Matrix& w) 
 }  // namespace
 
 Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
+  if (context.device != nullptr) {
+    const Linear* const layers[] = {&layer};
+    if (x.device() != nullptr) return context.device->products(x, nullptr, layers);
+    return context.device->products(x.to_device(*context.device, "an input"), nullptr, layers);
+  }
   const quant::Matrix& w = layer.weight;
   PLIMSOLL_CHECK(x.dtype() == DType::f32 && x.shape().size() == 2 && x.dim(1) == w.columns,
                  "{}: x is {}, W is [{}, {}]", layer.name, to_string(x.shape()), w.rows, w.columns);
@@ -116,6 +122,10 @@ std::string_view unit_of(Compute compute, WeightFormat weights) {
   // E4M3 values are bf16 values: that is what they are multiplied as.
   if (!quant::is_dense(weights) && weights != WeightFormat::fp8) return "int8";
   return current_isa() >= Isa::avx512_bf16 ? "bf16" : "fp32";
+}
+
+std::string_view unit_of(const Context& context, WeightFormat weights) {
+  return context.device != nullptr ? "fp16" : unit_of(context.compute, weights);
 }
 
 bool pack(quant::Matrix& matrix) {

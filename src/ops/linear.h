@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,15 +20,21 @@ struct LowRank {
   float scale = 1;
 };
 
+/// Weights as a GPU's kernels take them; what they are only ops::Device knows.
+struct DeviceLinear;
+
 /// A linear layer as a model holds it.
 struct Linear {
   std::string name;      // the module's name in the checkpoint: "model.layers.0.mlp.up_proj"
   quant::Matrix weight;  // [out, in]
   Tensor bias;           // f32 [out]; undefined: none
   std::vector<LowRank> adapters = {};
+  /// On a GPU (Device::take): the weights, while `weight` keeps format and extents alone. Layers
+  /// that were packed as one share them.
+  std::shared_ptr<const DeviceLinear> device = nullptr;
 };
 
-/// x [rows, in] f32 -> [rows, out] f32.
+/// x [rows, in] f32 -> [rows, out] f32, both where the context runs.
 Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
 
 /// Rearranges a stored matrix for the kernels, where this CPU has any that want it; false where
@@ -39,6 +46,8 @@ bool pack(quant::Matrix& matrix);
 /// weights, bf16 for other dense weights and fp8, int8 for other quantised ones; fp32 where the
 /// CPU, as limited by --isa, has no bf16 unit.
 std::string_view unit_of(Compute compute, quant::WeightFormat weights);
+/// The same where the context runs: on a GPU "fp16", of the tensor cores.
+std::string_view unit_of(const Context& context, quant::WeightFormat weights);
 
 /// A kernel that this CPU, as limited by --isa, could run, and why it refused.
 struct Refusal {
