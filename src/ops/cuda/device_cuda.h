@@ -1,0 +1,102 @@
+// ops::Device on a GPU of NVIDIA's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/cuda/device.h"
+#include "core/cuda/runtime_cuda.h"
+#include "kernels/gemv/gemv_cuda.h"
+#include "ops/cuda/scratch_cuda.h"
+#include "ops/device.h"
+
+namespace plimsoll::ops {
+
+struct DeviceLinear {
+  kernels::gemv::UploadedWeights weights;
+  Tensor bias;  // f32 [rows]; undefined: none
+  quant::WeightFormat format = quant::WeightFormat::fp16;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t bytes = 0;  // of all that must be read to multiply, as the format counts them
+};
+
+/// In the host's memory, which the choosing kernel writes to: a copy would stand between steps.
+class CudaTokens : public DeviceTokens {
+ public:
+  CudaTokens(std::int64_t rows, const cuda::Stream& stream);
+  void enqueued() override;
+  std::vector<std::int32_t> read() override;
+
+  std::int32_t* chosen() const {
+    return chosen_.get();
+  }  // [kAhead, rows], the device's address too
+  std::uint32_t* step() const { return step_.data<std::uint32_t>(); }
+
+ private:
+  std::int64_t rows_;
+  const cuda::Stream& stream_;
+  cuda::Owned<std::int32_t*, cuda::free_pinned> chosen_;
+  cuda::Buffer step_;
+  cuda::Event done_[kAhead];
+  std::uint64_t enqueued_ = 0;
+  std::uint64_t read_ = 0;
+};
+
+class CudaDevice : public Device {
+ public:
+  explicit CudaDevice(const cuda::Device& facts);
+
+  Tensor allocate(DType dtype, Shape shape, std::string_view what) override;
+  void upload(const void* source, void* target, std::size_t bytes) override;
+  void download(const void* source, void* target, std::size_t bytes) override;
+  void copy(const void* source, void* target, std::size_t bytes) override;
+
+  std::string name() const override { return facts_.name; }
+  std::string_view kind() const override { return "cuda"; }
+  void synchronize() override { stream_.synchronize(); }
+  std::int64_t peak_bytes() const override;
+  std::int64_t held_bytes() const override;
+  std::int64_t total_bytes() const override;
+  std::int64_t free_bytes() const override;
+  void reset_peak() override;
+  double copy_gbps() override;
+  double dense_gops() override;
+  void trim() override { scratch_->trim(); }
+
+  void pack(std::span<Linear* const> layers, Joined joined) override;
+  std::shared_ptr<const DeviceLinear> twin(const DeviceLinear& linear) override;
+
+  Tensor embedding(const DeviceRows& rows, const quant::Matrix& table,
+                   const quant::Matrix* positions) override;
+  Tensor norm(const Tensor& x, const Norm& norm) override;
+  Tensor products(const Tensor& x, const Norm* norm,
+                  std::span<const Linear* const> layers) override;
+  Tensor swiglu(const Tensor& x, const Norm& norm, const Linear& gate, const Linear& up) override;
+  Tensor gelu(const Tensor& x, const Norm& norm, const Linear& layer, bool tanh_form) override;
+  void add_product(const Tensor& x, const Linear& layer, Tensor& y) override;
+  Tensor attention(const DeviceRows& rows, std::int64_t layer, Tensor& qkv, const Heads& heads,
+                   const Tensor* frequencies, const AttentionSettings& settings) override;
+  std::unique_ptr<DeviceTokens> tokens(std::int64_t rows) override;
+  void choose(const Tensor& logits, const DeviceRows& rows, DeviceTokens& tokens) override;
+
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& enqueue) override;
+
+ private:
+  /// f32, for as long as it is held.
+  Tensor activations(std::int64_t rows, std::int64_t width);
+  /// y = product of x and the weights, with what the epilogue says.
+  void product(const Tensor& x, const Norm* norm, const DeviceLinear& linear,
+               kernels::gemv::Epilogue epilogue, Tensor& y);
+  /// Memory that a kernel wants zeroed once and leaves as it needs it: one a purpose.
+  std::byte* prepared(std::string_view purpose, std::size_t bytes);
+
+  cuda::Device facts_;
+  cuda::Stream stream_;
+  std::shared_ptr<Scratch> scratch_ = std::make_shared<Scratch>();
+  std::map<std::string, std::vector<cuda::Buffer>, std::less<>> prepared_;  // the largest last
+  bool capturing_ = false;
+};
+
+}  // namespace plimsoll::ops
