@@ -20,6 +20,8 @@ struct SamplingOptions {
       1;  // divides positive logits of tokens seen, multiplies negative ones
   std::uint64_t seed = 0;
 
+  /// Always the likeliest token, whatever came before.
+  bool is_greedy() const { return temperature == 0 && repetition_penalty == 1; }
   /// InputError naming the flag when a value makes no sense.
   void check() const;
 };

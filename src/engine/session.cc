@@ -46,8 +46,14 @@ void Session::require_room(std::size_t tokens) const {
 
 Tensor Session::append(std::span<const std::int32_t> ids, const Progress& progress) {
   // A pass that failed may have left room behind what was read.
+  if (decoder_) decoder_->stop();
   sequence_.truncate(static_cast<std::int64_t>(ids_.size()));
   Tensor logits;
+  if (context_.device != nullptr && ids.size() == 1) {
+    logits = decoder().logits(ids);
+    ids_.push_back(ids.front());
+    return logits;
+  }
   forward_in_chunks(
       *model_, context_, sequence_, ids,
       [&](std::int64_t first, const Tensor& hidden) {
@@ -55,10 +61,23 @@ Tensor Session::append(std::span<const std::int32_t> ids, const Progress& progre
         ids_.insert(ids_.end(), ids.begin() + first,
                     ids.begin() + static_cast<std::ptrdiff_t>(done));
         if (done < ids.size()) return;
-        logits = model_->logits(context_, hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
+        logits = model_->logits(context_, hidden.rows(hidden.dim(0) - 1, hidden.dim(0))).to_host();
       },
       nullptr, progress);
   return logits;
+}
+
+Decoder& Session::decoder() {
+  if (!decoder_) {
+    decoder_ = std::make_unique<Decoder>(*model_, context_, std::vector{&sequence_}, capacity_);
+  }
+  return *decoder_;
+}
+
+std::int32_t Session::likeliest(std::int32_t id, bool more) {
+  const std::int32_t next = decoder().likeliest({&id, 1}, more).front();
+  ids_.push_back(id);
+  return next;
 }
 
 Tensor Session::read(std::span<const std::int32_t> ids, const Progress& progress) {
@@ -84,17 +103,25 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   result.known_tokens = static_cast<std::int64_t>(reusable(prompt));
   result.stop = options.max_new_tokens > limit ? StopReason::context_full : StopReason::length;
   Sampler sampler(options.sampling);
+  // Else logits come to the host for each token.
+  const bool chosen_there = context_.device != nullptr && options.sampling.is_greedy();
   std::vector<std::int32_t> history(prompt.begin(), prompt.end());
   for (std::int64_t count = 0; count < limit; ++count) {
     const auto start = Clock::now();
-    Tensor logits;
-    try {
-      logits = count == 0 ? read(prompt, options.progress) : append(std::span(history).last(1), {});
-    } catch (const Interrupted&) {
-      result.stop = StopReason::caller;
-      break;
+    std::int32_t id = 0;
+    if (count > 0 && chosen_there) {
+      id = likeliest(history.back(), count + 1 < limit);
+    } else {
+      Tensor logits;
+      try {
+        logits =
+            count == 0 ? read(prompt, options.progress) : append(std::span(history).last(1), {});
+      } catch (const Interrupted&) {
+        result.stop = StopReason::caller;
+        break;
+      }
+      id = sampler.sample(logits.span<float>(), history);
     }
-    const std::int32_t id = sampler.sample(logits.span<float>(), history);
     (count == 0 ? result.prompt_seconds : result.token_seconds.emplace_back()) =
         seconds_since(start);
     const bool ends = std::ranges::find(config.eos_ids, id) != config.eos_ids.end();
@@ -109,6 +136,7 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
       break;
     }
   }
+  if (decoder_) decoder_->stop();
   return result;
 }
 

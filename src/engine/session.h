@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "core/tensor.h"
+#include "engine/decoder.h"
 #include "engine/generate.h"
 #include "kv/sequence.h"
 #include "model/model.h"
@@ -45,13 +47,18 @@ class Session {
   void require_room(std::size_t tokens) const;
   /// Logits of the last of `ids`, which come behind what has been read.
   Tensor append(std::span<const std::int32_t> ids, const Progress& progress);
+  /// On a GPU: the likeliest token behind `id`, which comes behind what has been read. `more` as in
+  /// Decoder::likeliest().
+  std::int32_t likeliest(std::int32_t id, bool more);
+  Decoder& decoder();
 
   const Model* model_;
   ops::Context context_;
   std::int64_t capacity_;
   kv::BlockPool pool_;
   kv::Sequence sequence_;
-  std::vector<std::int32_t> ids_;  // of the tokens in sequence_
+  std::vector<std::int32_t> ids_;     // of the tokens in sequence_
+  std::unique_ptr<Decoder> decoder_;  // once it was wanted
 };
 
 }  // namespace plimsoll

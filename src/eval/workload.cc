@@ -34,7 +34,7 @@ WorkloadRun::WorkloadRun(const Model& model, const ops::Context& context, const 
       workload_(workload),
       // A sequence's last block may be half empty.
       pool_(unwindowed(model.kv_shape(context.kv)),
-            workload.batch * (workload.positions() + kv::kBlockTokens)) {
+            workload.batch * (workload.positions() + kv::kBlockTokens), context.device) {
   PLIMSOLL_CHECK(workload.batch > 0 && workload.tokens() > 0 && workload.depth >= 0);
   check_context(model.config(), workload.positions(), /*allow_long=*/true, workload.name());
   Rng rng(0);
@@ -50,15 +50,33 @@ WorkloadRun::WorkloadRun(const Model& model, const ops::Context& context, const 
     next_.push_back(prompt.front());
   }
   if (workload.depth > 0) step(workload.depth);
+  if (context.device == nullptr || workload.generate == 0) return;
+  std::vector<kv::Sequence*> sequences;
+  sequences.reserve(sequences_.size());
+  for (kv::Sequence& sequence : sequences_) sequences.push_back(&sequence);
+  decoder_ = std::make_unique<Decoder>(model, context, std::move(sequences),
+                                       workload.positions() + kv::kBlockTokens);
+  generate(2);  // the graph is captured
+  for (kv::Sequence& sequence : sequences_) sequence.truncate(workload.depth);
 }
 
 double WorkloadRun::seconds() {
   const auto start = std::chrono::steady_clock::now();
   if (workload_.prompt > 0) step(workload_.prompt);
-  for (std::int64_t i = 0; i < workload_.generate; ++i) step(1);
+  generate(workload_.generate);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   for (kv::Sequence& sequence : sequences_) sequence.truncate(workload_.depth);
   return taken.count();
+}
+
+void WorkloadRun::generate(std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (decoder_) {
+      next_ = decoder_->likeliest(next_, i + 1 < count);
+    } else {
+      step(1);
+    }
+  }
 }
 
 void WorkloadRun::step(std::int64_t count) {
@@ -79,16 +97,17 @@ void WorkloadRun::step(std::int64_t count) {
     hidden = model_->forward(context_, batch);
   }
   const auto sequences = static_cast<std::int64_t>(sequences_.size());
-  const std::int64_t width = hidden.dim(1);
   Tensor last = hidden;
   if (rows > 1) {
+    hidden = hidden.to_host();
+    const std::int64_t width = hidden.dim(1);
     last = Tensor::empty(DType::f32, {sequences, width});
     for (std::int64_t i = 0; i < sequences; ++i) {
       const float* row = hidden.data<float>() + ((i + 1) * rows - 1) * width;
       std::copy_n(row, width, last.data<float>() + i * width);
     }
   }
-  const Tensor logits = model_->logits(context_, last);
+  const Tensor logits = model_->logits(context_, last).to_host();
   Sampler greedy{SamplingOptions{}};
   for (std::int64_t i = 0; i < sequences; ++i) {
     const std::span<const float> row = logits.rows(i, i + 1).span<float>();

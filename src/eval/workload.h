@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/decoder.h"
 #include "model/model.h"
 
 namespace plimsoll {
@@ -37,6 +39,8 @@ class WorkloadRun {
   double seconds();
 
  private:
+  /// Generates a token of each sequence, again and again.
+  void generate(std::int64_t count);
   /// One pass over `count` ids of each sequence; chooses each sequence's next id.
   void step(std::int64_t count);
 
@@ -47,6 +51,7 @@ class WorkloadRun {
   std::vector<kv::Sequence> sequences_;
   std::vector<std::vector<std::int32_t>> prompts_;  // a sequence's ids, or the first to be fed
   std::vector<std::int32_t> next_;                  // what each sequence chose last
+  std::unique_ptr<Decoder> decoder_;                // on a GPU
 };
 
 }  // namespace plimsoll
