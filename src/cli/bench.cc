@@ -122,7 +122,8 @@ void add_bench(CLI::App& app) {
   list("--weights", flags->weights,
        fmt::format("Weight formats (default: as stored): {}", fmt::join(formats, ", ")));
   list("--attention", flags->attention, "Attention: eager, flash, sdpa (default: sdpa)");
-  list("--kv", flags->kv, "Formats of keys and values: fp32, bf16, fp16, int8 (default: fp32)");
+  list("--kv", flags->kv,
+       "Formats of keys and values: fp32, bf16, fp16, int8 (default: fp32, on a GPU fp16)");
   list("-p,--n-prompt", flags->prompt, "Prompt tokens, 0 for no such test (default: 512)");
   list("-n,--n-gen", flags->generate, "Tokens generated, 0 for no such test (default: 128)");
   list("--batch", flags->batch, "Sequences at once (default: 1)");

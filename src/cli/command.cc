@@ -19,9 +19,11 @@ std::unique_ptr<Model> ModelFlags::load(
   LoadOptions options;
   options.context = positions;
   options.progress = progress_bar();
-  options.weights.pack = true;
+  options.device = opened_device();
+  options.weights.pack = options.device == nullptr;
   auto loaded = weights.load(model, options, calibration);
   adapters.attach(*loaded, model);
+  if (options.device != nullptr) move_model(*loaded, model, *options.device);
   return loaded;
 }
 

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "kv/kv_format.h"
+#include "ops/device.h"
 
 namespace plimsoll::cli {
 
@@ -21,12 +22,32 @@ const ops::Explain& explain_once() {
   return kExplain;
 }
 
+/// What the CPU alone can be asked for.
+void check_for_gpu(const ops::Context& context) {
+  const auto refuse = [](const char* flag, const char* what, std::string_view found,
+                         const char* expected) {
+    throw InputError(flag, what, found, fmt::format("{} with --device cuda", expected));
+  };
+  if (context.compute == ops::Compute::exact) {
+    refuse("--compute", "arithmetic", "exact",
+           "fast (fp32 weights are computed in fp32 all the same)");
+  }
+  if (context.attention == ops::Attention::eager) {
+    refuse("--attention", "implementation", "eager", "flash or sdpa");
+  }
+  if (context.numerics == ops::Numerics::invariant) {
+    refuse("--numerics", "promise", "invariant",
+           "fast: products of many rows round otherwise than those of few");
+  }
+}
+
 }  // namespace
 
+ops::Device* ContextFlags::opened_device() const {
+  return device == "cpu" ? nullptr : &ops::open_device(device);
+}
+
 ops::Context ContextFlags::context() const {
-  if (device != "cpu") {
-    throw InputError("--device", "device", device, "cpu (this build has no CUDA kernels)");
-  }
   if (threads < 0)
     throw InputError("--threads", "count", std::to_string(threads), "0 (all cores) or more");
   if (!isa.empty()) {
@@ -37,9 +58,13 @@ ops::Context ContextFlags::context() const {
   }
   set_threads(threads);
   ops::Context context;
-  context.compute = ops::compute_from_name(compute);
+  context.device = opened_device();
+  const bool on_gpu = context.device != nullptr;
+  context.compute = ops::compute_from_name(!compute.empty() ? compute
+                                           : on_gpu         ? "fast"
+                                                            : default_compute);
   context.attention = ops::attention_from_name(attention);
-  context.kv = kv::kv_format_from_name(kv);
+  context.kv = kv::kv_format_from_name(!kv.empty() ? kv : on_gpu ? "fp16" : "fp32");
   if (prefill_chunk < 0) {
     throw InputError("--prefill-chunk", "tokens", std::to_string(prefill_chunk),
                      "1 or more, or 0 (chosen by the size of the cache)");
@@ -47,6 +72,7 @@ ops::Context ContextFlags::context() const {
   context.prefill_chunk = prefill_chunk;
   context.numerics = ops::numerics_from_name(numerics);
   if (explain) context.explain = &explain_once();
+  if (on_gpu) check_for_gpu(context);
   return context;
 }
 
@@ -56,17 +82,16 @@ void add_attention_flags(CLI::App& command, ContextFlags& flags) {
                   "Attention: eager (whole score matrices), flash (tiles), or sdpa (what suits the "
                   "shape)")
       ->capture_default_str();
-  command.add_option("--kv", flags.kv, "How keys and values are stored: fp32, bf16, fp16 or int8")
-      ->capture_default_str();
+  command.add_option("--kv", flags.kv, kKvHelp);
 }
 
 void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
                           const std::string& default_compute) {
-  flags.compute = default_compute;
-  command
-      .add_option("--compute", flags.compute,
-                  "Arithmetic: exact (fp32) or fast (bf16 and int8 units)")
-      ->capture_default_str();
+  flags.default_compute = default_compute;
+  command.add_option("--compute", flags.compute,
+                     fmt::format("Arithmetic: exact (fp32) or fast (bf16 and int8 units) (default: "
+                                 "{}; on a GPU always fast)",
+                                 default_compute));
   command
       .add_option("--numerics", flags.numerics,
                   "invariant: the same bits for every batch, chunk and number of threads; fast: no "
@@ -81,7 +106,8 @@ void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
 }
 
 void add_device_flags(CLI::App& command, ContextFlags& flags) {
-  command.add_option("--device", flags.device, "Where to run: cpu")->capture_default_str();
+  command.add_option("--device", flags.device, "Where to run: cpu, cuda or cuda:N")
+      ->capture_default_str();
   command.add_option("--isa", flags.isa,
                      "At most this instruction set: scalar, avx2, avx512, avx512-bf16");
 }

@@ -11,18 +11,25 @@ namespace plimsoll::cli {
 
 struct ContextFlags {
   std::string attention = "sdpa";
-  std::string kv = "fp32";
+  std::string kv;                  // empty: fp32 on the CPU, fp16 on a GPU
   std::int64_t prefill_chunk = 0;  // 0: by the cache's size
-  std::string compute = "fast";
+  std::string compute;             // empty: what the command does on the CPU, fast on a GPU
+  std::string default_compute = "fast";
   std::string numerics = "fast";
   bool explain = false;
   std::string device = "cpu";
   std::string isa;  // empty: the best
   int threads = 0;  // 0: every core
 
-  /// Checks the flags and sets up threads and instruction set. InputError naming the flag.
+  /// Checks the flags and sets up threads, instruction set and device. InputError naming the flag.
   ops::Context context() const;
+  /// What --device names; nullptr: the CPU. InputError where it cannot be used.
+  ops::Device* opened_device() const;
 };
+
+/// Of --kv.
+inline constexpr const char* kKvHelp =
+    "How keys and values are stored: fp32, bf16, fp16 or int8 (default: fp32, on a GPU fp16)";
 
 /// All of them. A command that takes a list where others take one value adds the groups below.
 void add_context_flags(CLI::App& command, ContextFlags& flags, const std::string& default_compute);

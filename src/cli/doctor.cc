@@ -4,11 +4,13 @@
 
 #include "cli/command.h"
 #include "core/cpu.h"
+#include "core/cuda/device.h"
 #include "core/memory.h"
 #include "core/threads.h"
 #include "core/units.h"
 #include "core/version.h"
 #include "eval/ceilings.h"
+#include "ops/device.h"
 #include "ops/kernel_report.h"
 #include "study/ceilings_json.h"
 
@@ -20,6 +22,7 @@ struct DoctorFlags {
   std::string format = "text";
   bool measure = false;
   int threads = 0;
+  std::string device = "cpu";
 };
 
 std::string ceilings_text(const Ceilings& ceilings) {
@@ -38,11 +41,48 @@ std::string ceilings_text(const Ceilings& ceilings) {
   return text;
 }
 
+nlohmann::json devices_json() {
+  nlohmann::json devices = nlohmann::json::array({"cpu"});
+  for (const cuda::Device& gpu : cuda::devices())
+    devices.push_back(fmt::format("cuda:{}", gpu.index));
+  return devices;
+}
+
+nlohmann::json gpus_json() {
+  nlohmann::json gpus = nlohmann::json::array();
+  for (const cuda::Device& gpu : cuda::devices()) {
+    gpus.push_back({{"device", fmt::format("cuda:{}", gpu.index)},
+                    {"name", gpu.name},
+                    {"compute_capability", gpu.compute_capability},
+                    {"multiprocessors", gpu.multiprocessors},
+                    {"memory_bytes", gpu.memory},
+                    {"l2_bytes", gpu.l2}});
+  }
+  return gpus;
+}
+
+/// A line for each GPU, or one that says why there is none.
+std::string gpus_text() {
+  if (const Support gpu = cuda::available(); !gpu) {
+    return fmt::format("GPU       none: {}\n", gpu.reason);
+  }
+  std::string text;
+  for (const cuda::Device& gpu : cuda::devices()) {
+    text += fmt::format("GPU       cuda:{}: {}, compute capability {}.{}, {} multiprocessors, {}\n",
+                        gpu.index, gpu.name, gpu.compute_capability / 10,
+                        gpu.compute_capability % 10, gpu.multiprocessors, format_bytes(gpu.memory));
+  }
+  return text;
+}
+
 void run(const DoctorFlags& flags) {
   set_threads(flags.threads);
   const auto kernels = ops::all_kernels();
   std::optional<Ceilings> ceilings;
-  if (flags.measure) ceilings = measure_ceilings(ProbeSet::all);
+  ops::Device* const device = flags.device == "cpu" ? nullptr : &ops::open_device(flags.device);
+  if (flags.measure) {
+    ceilings = device != nullptr ? measure_ceilings(*device) : measure_ceilings(ProbeSet::all);
+  }
   if (flags.format == "json") {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& kernel : kernels) {
@@ -54,17 +94,18 @@ void run(const DoctorFlags& flags) {
                           {"cores", available_cores()},
                           {"isa", isa_name(detected_isa())},
                           {"available_memory_bytes", available_memory()},
-                          {"devices", {"cpu"}},
+                          {"devices", devices_json()},
+                          {"gpus", gpus_json()},
                           {"kernels", list}};
     if (ceilings) report["ceilings"] = study::ceilings_json(*ceilings);
     std::cout << report.dump() << '\n';
     return;
   }
   std::cout << fmt::format(
-      "plimsoll {}\nCPU       {}, {} cores\nbest ISA  {}\nmemory    {} available\ndevices   "
-      "cpu\n\nkernels\n",
+      "plimsoll {}\nCPU       {}, {} cores\nbest ISA  {}\nmemory    {} available\n{}\n"
+      "kernels\n",
       kVersion, cpu_model_name(), available_cores(), isa_name(detected_isa()),
-      format_bytes(available_memory()));
+      format_bytes(available_memory()), gpus_text());
   for (const auto& kernel : kernels) {
     std::cout << fmt::format("  {:<28} {}\n", kernel.name,
                              kernel.available ? "yes" : "no: " + kernel.reason);
@@ -87,6 +128,8 @@ void add_doctor(CLI::App& app) {
                     "Measure the ceilings too: read bandwidth and what each unit multiplies (2 s)");
   command->add_option("-t,--threads", flags->threads, "Threads that measure (0: every core)")
       ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->add_option("--device", flags->device, "Whose ceilings: cpu, cuda or cuda:N")
       ->capture_default_str();
   add_format_flag(*command, flags->format);
   command->callback([flags] { run(*flags); });

@@ -205,9 +205,10 @@ void run(const EvalFlags& flags) {
       "weights {}, head {}, {} arithmetic, {} instructions\n"
       "{}, window {}, stride {}, BOS {}, {} of {} tokens scored\n"
       "text {} (SHA-256 {:.12}...), {:.1f} s, {:.0f} tokens/s\n",
-      result.ppl, result.ppl_stderr, result.nll, formats.layers, formats.head, flags.model.compute,
-      isa_name(current_isa()), protocol_name(result.protocol.protocol), result.protocol.window,
-      result.protocol.stride, bos_policy(options), result.tokens_scored, result.tokens,
+      result.ppl, result.ppl_stderr, result.nll, formats.layers, formats.head,
+      ops::compute_name(context.compute), isa_name(current_isa()),
+      protocol_name(result.protocol.protocol), result.protocol.window, result.protocol.stride,
+      bos_policy(options), result.tokens_scored, result.tokens,
       flags.text.empty() ? "built in" : flags.text, sha256_hex(text), result.seconds,
       result.tokens_per_second());
   if (compared) std::cout << as_text(*compared, reference_formats);

@@ -14,7 +14,7 @@ nlohmann::json generation_json(const Generation& generation, const Tokenizer* to
                       {"ttft_seconds", generation.prompt_seconds},
                       {"prompt_tokens_per_second", generation.prompt_tokens_per_second()},
                       {"decode_tokens_per_second", generation.decode_tokens_per_second()},
-                      {"peak_memory_bytes", peak_memory()}};
+                      {"peak_memory_bytes", ops::peak_memory(context)}};
   for (const auto& [name, value] : ops::settings_of(context)) json[name] = value;
   if (tokenizer != nullptr) json["text"] = tokenizer->decode(generation.ids);
   return json;

@@ -31,10 +31,11 @@ void run(const LogitsFlags& flags) {
   const Tensor last = hidden_states(*model, context, sequence, ids,
                                     flags.hidden ? &hidden : nullptr, progress_bar());
 
-  std::vector<std::pair<std::string, Tensor>> tensors{{"logits", model->logits(context, last)}};
+  std::vector<std::pair<std::string, Tensor>> tensors{
+      {"logits", model->logits(context, last).to_host()}};
   tensors.reserve(1 + hidden.size());
   for (std::size_t i = 0; i < hidden.size(); ++i)
-    tensors.emplace_back(fmt::format("hidden.{}", i), hidden[i]);
+    tensors.emplace_back(fmt::format("hidden.{}", i), hidden[i].to_host());
   std::vector<std::pair<std::string, TensorSpec>> specs;
   specs.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors)

@@ -115,7 +115,7 @@ void run(const ProfileFlags& flags) {
   const auto model = flags.model.load(positions);
   result.weights = study::format_of(*model);
   result.slow_paths = slow_paths(*model, result.context, std::max<std::int64_t>(flags.prompt, 1));
-  CeilingMeter meter(ProbeSet::in_use);
+  CeilingMeter meter(result.context);
   const auto measure_ceilings = [&] {
     for (int i = 0; i < kCeilingRounds; ++i) meter.round();
   };

@@ -56,7 +56,7 @@ Prompt prompt_of(const RunFlags& flags, const ModelConfig& config) {
   return prompt;
 }
 
-void print_summary(const Generation& generation) {
+void print_summary(const Generation& generation, const ops::Context& context) {
   std::fputs(
       fmt::format(
           "\nprompt {} tokens, {:.1f} tokens/s | first token {:.1f} ms | decode {} tokens, {:.1f} "
@@ -64,7 +64,7 @@ void print_summary(const Generation& generation) {
           generation.prompt_tokens, generation.prompt_tokens_per_second(),
           generation.prompt_seconds * 1e3, generation.ids.size(),
           generation.decode_tokens_per_second(), stop_reason_name(generation.stop),
-          format_bytes(peak_memory()))
+          format_bytes(ops::peak_memory(context)))
           .c_str(),
       stderr);
 }
@@ -111,7 +111,7 @@ void run(const RunFlags& flags) {
     std::cout << fmt::format("{}\n", fmt::join(generation.ids, ","));
   }
   std::cout.flush();
-  print_summary(generation);
+  print_summary(generation, context);
   if (interrupted()) throw Interrupted{};
 }
 

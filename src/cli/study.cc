@@ -72,6 +72,10 @@ void compare(const StudyFlags& flags) {
   if (comparison.worse) throw ExitStatus{1};
 }
 
+bool is_eager(const study::Variant& variant) {
+  return variant.attention == ops::Attention::eager;
+}
+
 study::StudyOptions parsed(const StudyFlags& flags) {
   study::StudyOptions options = flags.options;
   options.model = flags.model;
@@ -87,11 +91,15 @@ study::StudyOptions parsed(const StudyFlags& flags) {
                            : study::variants_from_list("all", config, options.context.kv);
     if (flags.one_attention) {
       options.variants = study::with_attention(options.variants, options.context.attention);
-    } else if (flags.variants.empty() && options.context.numerics == ops::Numerics::invariant) {
+    } else if (options.context.device != nullptr ||
+               (flags.variants.empty() && options.context.numerics == ops::Numerics::invariant)) {
       std::erase_if(options.variants, [](const study::Variant& variant) {
-        return variant.attention == ops::Attention::eager;  // which cannot promise it
+        return is_eager(variant);  // which cannot promise it, and which no GPU runs
       });
     }
+  }
+  if (options.context.device != nullptr && std::ranges::any_of(options.variants, is_eager)) {
+    throw InputError("--variants", "attention", "eager", "flash or sdpa with --device cuda");
   }
   options.text = flags.text.empty() ? std::string(evaluation_sample()) : read_utf8(flags.text);
   options.text_source = flags.text.empty() ? "the sea story built in" : flags.text;
@@ -118,6 +126,9 @@ void run(const StudyFlags& flags) {
   if (flags.finetune && is_shape(flags.model))
     throw InputError(flags.model, "weights", "random ones",
                      "a trained model: --finetune adapts it");
+  if (flags.finetune && flags.context.device != "cpu") {
+    throw InputError("--finetune", "device", flags.context.device, "cpu: it trains there");
+  }
   StudyScreen screen;
   study::StudyOptions options = parsed(flags);
   options.progress = [&](auto&&... args) { return screen.progress(args...); };
@@ -232,10 +243,7 @@ void add_study(CLI::App& app) {
       command->add_option("--attention", flags->context.attention,
                           "Of variants that name none: eager, flash or sdpa (default: eager and "
                           "sdpa side by side; sdpa in a list)");
-  command
-      ->add_option("--kv", flags->context.kv,
-                   "How keys and values are stored: fp32, bf16, fp16 or int8")
-      ->capture_default_str();
+  command->add_option("--kv", flags->context.kv, kKvHelp);
   add_arithmetic_flags(*command, flags->context, "fast");
   add_machine_flags(*command, flags->context);
   add_adapter_flags(*command, flags->adapters);

@@ -13,6 +13,7 @@
 #include "core/threads.h"
 #include "eval/statistics.h"
 #include "kernels/machine_probe/machine_probe.h"
+#include "ops/device.h"
 
 namespace plimsoll {
 
@@ -165,20 +166,40 @@ CeilingMeter::CeilingMeter(ProbeSet probes, std::int64_t bytes_per_thread)
   add_unit("int8", kernels::int8_probes());
 }
 
+CeilingMeter::CeilingMeter(const ops::Context& context) : device_(context.device) {
+  if (device_ == nullptr) *this = CeilingMeter(ProbeSet::in_use);
+}
+
 CeilingMeter::~CeilingMeter() = default;
+CeilingMeter::CeilingMeter(CeilingMeter&&) noexcept = default;
+CeilingMeter& CeilingMeter::operator=(CeilingMeter&&) noexcept = default;
 
 void CeilingMeter::round() {
+  if (device_ != nullptr) {
+    copies_.push_back(device_->copy_gbps());
+    products_.push_back(device_->dense_gops());
+    return;
+  }
   for (ReadSamples& samples : state_->reads) state_->read(samples);
   for (UnitSamples& samples : state_->units) state_->multiply(samples);
 }
 
 void CeilingMeter::restart() {
+  copies_.clear();
+  products_.clear();
+  if (device_ != nullptr) return;
   for (ReadSamples& samples : state_->reads) samples.gbps.clear();
   for (UnitSamples& samples : state_->units) samples.gops.clear();
 }
 
 Ceilings CeilingMeter::result() const {
   Ceilings ceilings;
+  if (device_ != nullptr) {
+    ceilings.threads = threads();
+    ceilings.reads.push_back({"copy_cuda", 1, rate_of(copies_)});
+    ceilings.units.push_back({"fp16", "cublas_fp16", Isa::scalar, rate_of(products_)});
+    return ceilings;
+  }
   ceilings.threads = state_->count;
   ceilings.bytes_per_thread = state_->buffer.bytes_per_thread();
   for (const ReadSamples& samples : state_->reads) {
@@ -205,11 +226,24 @@ const UnitCeiling* Ceilings::unit(std::string_view name) const {
   return found == units.end() ? nullptr : &*found;
 }
 
-Ceilings measure_ceilings(ProbeSet probes) {
+namespace {
+
+Ceilings measured(CeilingMeter meter) {
   constexpr int kRounds = 6;
-  CeilingMeter meter(probes);
   for (int i = 0; i < kRounds; ++i) meter.round();
   return meter.result();
+}
+
+}  // namespace
+
+Ceilings measure_ceilings(ProbeSet probes) {
+  return measured(CeilingMeter(probes));
+}
+
+Ceilings measure_ceilings(ops::Device& device) {
+  ops::Context context;
+  context.device = &device;
+  return measured(CeilingMeter(context));
 }
 
 }  // namespace plimsoll

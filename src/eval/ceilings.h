@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cpu.h"
+#include "ops/context.h"
 
 namespace plimsoll {
 
@@ -60,7 +61,12 @@ inline constexpr std::int64_t kProbedBytesPerThread = std::int64_t{256} << 20;
 class CeilingMeter {
  public:
   explicit CeilingMeter(ProbeSet probes, std::int64_t bytes_per_thread = kProbedBytesPerThread);
+  /// Of what the context runs on. A GPU's are the rate of a copy ("copy_cuda") and of the vendor's
+  /// dense product (unit "fp16"); no memory is held.
+  explicit CeilingMeter(const ops::Context& context);
   ~CeilingMeter();
+  CeilingMeter(CeilingMeter&&) noexcept;
+  CeilingMeter& operator=(CeilingMeter&&) noexcept;
   CeilingMeter(const CeilingMeter&) = delete;
   CeilingMeter& operator=(const CeilingMeter&) = delete;
 
@@ -75,9 +81,12 @@ class CeilingMeter {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  ops::Device* device_ = nullptr;  // and then no state
+  std::vector<double> copies_, products_;
 };
 
 /// About a second of rounds.
 Ceilings measure_ceilings(ProbeSet probes);
+Ceilings measure_ceilings(ops::Device& device);
 
 }  // namespace plimsoll

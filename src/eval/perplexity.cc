@@ -102,7 +102,7 @@ std::vector<Kernels> for_each_scored(std::span<const Scored> models,
       for (std::size_t i = 0; i < models.size(); ++i) {
         const KernelRecorder recorder(index == 0 ? &kernels[i] : nullptr);
         logits.push_back(
-            models[i].model->logits(models[i].context, hidden[i].rows(row, row + count)));
+            models[i].model->logits(models[i].context, hidden[i].rows(row, row + count)).to_host());
       }
       on_rows({logits,
                std::span(tokens).subspan(static_cast<std::size_t>(row + 1),

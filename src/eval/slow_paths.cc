@@ -79,6 +79,7 @@ std::string slow_attention(const Model& model, const ops::Context& context, std:
 
 std::vector<std::string> slow_paths(Model& model, const ops::Context& context, std::int64_t rows) {
   std::vector<std::string> lines;
+  if (context.device != nullptr) return lines;  // what has no fast kernel is refused there
   if (current_isa() < detected_isa()) {
     lines.push_back(fmt::format("--isa {} holds back a CPU that has {}", isa_name(current_isa()),
                                 isa_name(detected_isa())));

@@ -66,18 +66,21 @@ class Bench {
     for (const auto& format : options_.weights) {
       total += static_cast<std::uint64_t>(total_bytes(config_, format));
     }
-    return total < available_memory() / 2;
+    return total < ops::available_memory(options_.context) / 2;
   }
 
   void run_with(const std::vector<std::optional<quant::WeightFormat>>& formats) {
-    const auto base = static_cast<std::int64_t>(resident_memory());
+    ops::Device* const device = options_.context.device;
+    if (device != nullptr) device->trim();
+    const auto base =
+        device != nullptr ? device->held_bytes() : static_cast<std::int64_t>(resident_memory());
     std::vector<Loaded> loaded;
     set_threads(*std::max_element(options_.threads.begin(), options_.threads.end()));
     loaded.reserve(formats.size());
     for (const auto& format : formats) loaded.push_back(load(format));
     for (const int threads : options_.threads) {
       set_threads(threads);
-      CeilingMeter meter(ProbeSet::in_use);
+      CeilingMeter meter(options_.context);
       for (const Workload& workload : options_.workloads) {
         meter.restart();
         measure(workload, base, loaded, meter);
@@ -87,15 +90,16 @@ class Bench {
 
   Loaded load(const std::optional<quant::WeightFormat>& format) {
     Loaded loaded;
+    loaded.memory.device = options_.context.device;
     loaded.memory.charge_alone([&] {
-      loaded.model = load_weights(options_.model, format, positions_, options_.progress);
-      if (options_.on_loaded) options_.on_loaded(*loaded.model);
+      loaded.model = load_to_run(options_.model, format, positions_, options_.progress,
+                                 options_.context.device, options_.on_loaded);
       // Mapped weights become resident when they are read first.
       WorkloadRun(*loaded.model, options_.context, {1, 0, 0, 1}).seconds();
     });
     loaded.format = format_of(*loaded.model);
     const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    if (loaded.model->weight_bytes() < cache) {
+    if (options_.context.device == nullptr && loaded.model->weight_bytes() < cache) {
       note(fmt::format(
           "the weights in {}, {}, fit the last-level cache: memory's bandwidth does not "
           "bound them",
@@ -126,6 +130,7 @@ class Bench {
     row.compute = options_.context.compute;
     row.numerics = options_.context.numerics;
     row.threads = threads();
+    if (options_.context.device != nullptr) row.gpu = options_.context.device->name();
     row.workload = workload;
     row.chunk = prefill_chunk(config_, entry.context);
     row.interleaved = together_;
@@ -159,7 +164,7 @@ class Bench {
     const Ceilings ceilings = meter.result();
     for (Entry& each : entries) {
       BenchRow& row = each.row;
-      row.unit = ops::unit_of(row.compute, row.weights);
+      row.unit = ops::unit_of(options_.context, row.weights);
       row.ceiling_gbps = ceilings.read().gbps.median;
       row.ceiling_gops = ceilings.unit(row.unit)->gops.median;
       if (each.memory.known) row.peak_memory_bytes = base + each.memory.peak;

@@ -42,6 +42,7 @@ struct BenchRow {
   ops::Compute compute = ops::Compute::fast;
   ops::Numerics numerics = ops::Numerics::fast;
   int threads = 0;
+  std::string gpu;  // its name; empty: the CPU ran it
   Workload workload;
   std::int64_t chunk = 0;            // tokens of a sequence that are read in one pass
   std::string test_time;             // ISO 8601, UTC, of the first repeat

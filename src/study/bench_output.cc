@@ -137,8 +137,8 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   const Workload& workload = row.workload;
   return {{"build_commit", build_commit()},
           {"cpu_info", cpu_model_name()},
-          {"gpu_info", ""},
-          {"backend", "CPU"},
+          {"gpu_info", row.gpu},
+          {"backend", row.gpu.empty() ? "CPU" : "CUDA"},
           {"model_filename", row.model},
           {"model_type", fmt::format("{} {} {}", row.model_type,
                                      format_count(static_cast<double>(row.parameters)),

@@ -83,8 +83,12 @@ ModelFacts model_facts(const std::string& model, const ModelConfig& config) {
   return facts;
 }
 
-MachineFacts machine_facts() {
+MachineFacts machine_facts(const ops::Context& context) {
   MachineFacts facts;
+  if (context.device != nullptr) {
+    facts.device = context.device->kind();
+    facts.gpu = context.device->name();
+  }
   facts.cpu = cpu_model_name();
   facts.isa = isa_name(current_isa());
   facts.threads = threads();
@@ -142,7 +146,7 @@ RunFacts run_facts(const StudyOptions& options, const ModelConfig& config,
         CalibrationFacts{record.text, record.sha256, record.windows, record.window_tokens,
                          static_cast<std::int64_t>(record.seed)};
   }
-  run.machine = machine_facts();
+  run.machine = machine_facts(options.context);
   run.versions = versions();
   Flags& flags = run.flags;
   flags.compute = ops::compute_name(options.context.compute);

@@ -17,7 +17,7 @@ std::string sha256_of_files(std::span<const std::filesystem::path> files);
 
 /// Reads the whole checkpoint for its hash.
 ModelFacts model_facts(const std::string& model, const ModelConfig& config);
-MachineFacts machine_facts();
+MachineFacts machine_facts(const ops::Context& context);
 /// Of the compiler and of the libraries that figures depend on.
 std::map<std::string, std::string> versions();
 

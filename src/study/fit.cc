@@ -18,8 +18,8 @@ std::string bytes_text(std::int64_t bytes) {
 }
 
 /// What may be used: --memory-limit, but never more than the machine has left.
-std::int64_t allowed(std::optional<std::int64_t> limit) {
-  const auto available = static_cast<std::int64_t>(available_memory());
+std::int64_t allowed(const ops::Context& context, std::optional<std::int64_t> limit) {
+  const auto available = static_cast<std::int64_t>(ops::available_memory(context));
   return limit ? std::min(*limit, available) : available;
 }
 
@@ -45,12 +45,13 @@ MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
   return need;
 }
 
-std::optional<std::string> why_not(const MemoryNeed& need, std::optional<std::int64_t> limit) {
+std::optional<std::string> why_not(const MemoryNeed& need, const ops::Context& context,
+                                   std::optional<std::int64_t> limit) {
   if (limit && need.total() > *limit) {
     return fmt::format("needs {}, --memory-limit allows {}", bytes_text(need.total()),
                        bytes_text(*limit));
   }
-  if (const std::int64_t most = allowed(limit); need.total() > most) {
+  if (const std::int64_t most = allowed(context, limit); need.total() > most) {
     return fmt::format("needs {}, {} are available", bytes_text(need.total()), bytes_text(most));
   }
   return std::nullopt;
@@ -67,13 +68,13 @@ void refuse_all(const std::string& model, const ModelConfig& config,
   Variant least = smallest;
   for (const quant::WeightFormat format : quant::all_formats()) {
     const Variant variant{format, ops::Attention::sdpa, smallest.kv};
-    if (need_of(variant) <= allowed(limit)) would.push_back(variant.name());
+    if (need_of(variant) <= allowed(context, limit)) would.push_back(variant.name());
     if (need_of(variant) < need_of(least)) least = variant;
   }
   throw InputError(fmt::format(
       "{}: no variant fits the memory: {} needs {}, {} are {}; {}", model, smallest.name(),
-      bytes_text(need_of(smallest)), bytes_text(allowed(limit)),
-      limit && allowed(limit) == *limit ? "what --memory-limit allows" : "available",
+      bytes_text(need_of(smallest)), bytes_text(allowed(context, limit)),
+      limit && allowed(context, limit) == *limit ? "what --memory-limit allows" : "available",
       would.empty()
           ? fmt::format("none would, {} needs {}", least.name(), bytes_text(need_of(least)))
           : fmt::format("{} would", fmt::join(would, ", "))));

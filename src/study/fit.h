@@ -24,7 +24,8 @@ MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
                        const ops::Context& context, std::int64_t positions);
 
 /// Why the variant cannot be measured; nullopt when it can. `limit` is --memory-limit.
-std::optional<std::string> why_not(const MemoryNeed& need, std::optional<std::int64_t> limit);
+std::optional<std::string> why_not(const MemoryNeed& need, const ops::Context& context,
+                                   std::optional<std::int64_t> limit);
 
 /// InputError that no variant fits, naming the weight formats that would, or that none would.
 [[noreturn]] void refuse_all(const std::string& model, const ModelConfig& config,

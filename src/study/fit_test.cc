@@ -33,9 +33,9 @@ TEST(Fit, CountsWhatTheShapeSays) {
 
 TEST(Fit, ALimitIsKept) {
   const MemoryNeed need{1000, 200, 34};
-  EXPECT_FALSE(why_not(need, std::nullopt));
-  EXPECT_FALSE(why_not(need, 1234));
-  EXPECT_EQ(why_not(need, 1233), "needs 1.23 kB, --memory-limit allows 1.23 kB");
+  EXPECT_FALSE(why_not(need, {}, std::nullopt));
+  EXPECT_FALSE(why_not(need, {}, 1234));
+  EXPECT_EQ(why_not(need, {}, 1233), "needs 1.23 kB, --memory-limit allows 1.23 kB");
 }
 
 TEST(Fit, WhenNoneFitsItSaysWhichWould) {

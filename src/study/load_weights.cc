@@ -9,11 +9,13 @@ namespace plimsoll::study {
 
 std::unique_ptr<Model> load_weights(const std::string& model,
                                     std::optional<quant::WeightFormat> format,
-                                    std::int64_t positions, const Progress& progress, bool pack) {
+                                    std::int64_t positions, const Progress& progress, bool pack,
+                                    ops::Device* device) {
   LoadOptions options;
   options.weights.format = format;
   options.weights.pack = pack;
   options.context = positions;
+  options.device = device;
   options.progress = progress;
   if (is_shape(model) || !format || !compress::needs_calibration(*format)) {
     return load_model(model, options);
@@ -29,6 +31,17 @@ compress::CalibrationOptions built_in_calibration(const ModelConfig& config,
   calibration.text = compress::built_in_calibration_text(tokenizer);
   calibration.window_tokens = std::min(calibration.window_tokens, config.max_positions);
   return calibration;
+}
+
+std::unique_ptr<Model> load_to_run(const std::string& model,
+                                   std::optional<quant::WeightFormat> format,
+                                   std::int64_t positions, const Progress& progress,
+                                   ops::Device* device,
+                                   const std::function<void(Model&)>& on_loaded) {
+  auto loaded = load_weights(model, format, positions, progress, device == nullptr, device);
+  if (on_loaded) on_loaded(*loaded);
+  if (device != nullptr) move_model(*loaded, model, *device);
+  return loaded;
 }
 
 quant::WeightFormat format_of(Model& model) {

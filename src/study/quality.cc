@@ -28,7 +28,8 @@ void Study::Impl::judge_group(const std::vector<std::size_t>& candidates, std::s
   for (const WeightFormat format : formats_of(candidates)) {
     const VariantResult& candidate = results.variants[candidates.front()];
     if (shelf.find(format) == nullptr &&
-        candidate.memory.needed_bytes > static_cast<std::int64_t>(available_memory())) {
+        candidate.memory.needed_bytes >
+            static_cast<std::int64_t>(ops::available_memory(options.context))) {
       for (const std::size_t index : candidates) {
         results.variants[index].quality_reason =
             fmt::format("it does not fit the memory beside the reference, {}", results.reference);

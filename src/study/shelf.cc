@@ -20,7 +20,7 @@ bool fit_together(const StudyOptions& options, const ModelConfig& config) {
     total += static_cast<std::uint64_t>(total_bytes(config, format));
   }
   // The other half is for what runs, for other programs and for estimates that fall short.
-  return total < available_memory() / 2;
+  return total < ops::available_memory(options.context) / 2;
 }
 
 }  // namespace
@@ -42,14 +42,30 @@ void Shelf::hold(std::span<const quant::WeightFormat> formats, const Progress& p
 
 void Shelf::load(quant::WeightFormat format, const Progress& progress) {
   Loaded loaded;
-  loaded.memory.charge_alone([&] {
+  ops::Device* const device = options_.context.device;
+  const auto succeeds = [&](const auto& work) {
     try {
-      loaded.model = load_weights(options_.model, format, positions_, progress);
+      work();
+      return true;
     } catch (const InputError& error) {
       failures_[format] = error.what();
+      loaded.model.reset();
+      return false;
+    }
+  };
+  loaded.memory.device = device;
+  loaded.memory.charge_alone([&] {
+    if (!succeeds([&] {
+          loaded.model =
+              load_weights(options_.model, format, positions_, progress, device == nullptr, device);
+        })) {
       return;
     }
     if (options_.on_loaded) options_.on_loaded(*loaded.model);
+    if (device != nullptr &&
+        !succeeds([&] { move_model(*loaded.model, options_.model, *device); })) {
+      return;
+    }
     // Mapped weights become resident when they are read first.
     WorkloadRun(*loaded.model, options_.context, {1, 0, 0, 1}).seconds();
   });

@@ -41,7 +41,7 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
         base_memory + std::max(loaded.memory.peak, loaded.memory.held + timed.memory.peak);
   }
   result.latency = latency_of(timed.samples, number);
-  const std::string_view unit = ops::unit_of(timed.context.compute, timed.variant.weights);
+  const std::string_view unit = ops::unit_of(timed.context, timed.variant.weights);
   const double prefill = static_cast<double>(timed.samples.prefill_tokens) /
                          result.latency->prefill_tokens_per_second.median;
   result.share_of_ceiling = {
@@ -74,7 +74,7 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
   // The baseline takes part twice: what the two differ by is noise.
   const bool with_baseline = indices.front() == index_of(results.baseline);
   if (with_baseline) entries.push_back(entries.front());
-  if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+  if (!meter) meter = std::make_unique<CeilingMeter>(options.context);
   base_memory += shared_growth(entries, material);
   time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
                 [&] {
@@ -98,7 +98,8 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
   const auto fused = std::ranges::find_if(entries, [](const Timed& entry) {
     return entry.variant.attention != ops::Attention::eager;  // which cannot promise it
   });
-  if (options.mode != Mode::quick && results.numerics_cost.is_null() && fused != entries.end()) {
+  const bool promises = options.context.device == nullptr && fused != entries.end();
+  if (options.mode != Mode::quick && results.numerics_cost.is_null() && promises) {
     results.numerics_cost =
         numerics_cost(*fused, material, options, work.begin(2 * timing_units(1)));
   }
@@ -123,7 +124,7 @@ void Study::Impl::profile_all() {
       VariantResult& variant = results.variants[index];
       if (!variant.measured() || !variant.profile.is_null()) continue;
       shelf.hold(formats_of(shelf.holds_all() ? group : std::vector{index}), {});
-      if (!meter) meter = std::make_unique<CeilingMeter>(ProbeSet::in_use);
+      if (!meter) meter = std::make_unique<CeilingMeter>(options.context);
       report(work.begin(timing_units(1)), "profiling " + variant.name, 0, 1);
       const VariantProfile found = profile_of(runnable(index), material, options, *meter);
       variant.profile = found.profile;

@@ -33,7 +33,9 @@ Study::Impl::Impl(StudyOptions given)
       positions(std::max(generated, static_cast<std::int64_t>(material.prefill.size()) + 1)),
       shelf(options, config, positions),
       work(options.progress),
-      base_memory(static_cast<std::int64_t>(resident_memory())) {
+      base_memory(options.context.device != nullptr
+                      ? options.context.device->held_bytes()
+                      : static_cast<std::int64_t>(resident_memory())) {
   plan();
 }
 
@@ -46,9 +48,9 @@ void Study::Impl::plan() {
     result.weights = quant::format_name(variant.weights);
     result.attention = ops::attention_name(variant.attention);
     result.kv = kv::kv_format_name(variant.kv);
-    result.device = device_name(variant.device);
+    if (options.context.device != nullptr) result.device = options.context.device->kind();
     result.memory = {need.weights, need.kv, need.workspace, std::nullopt, need.total()};
-    result.reason = why_not(need, options.memory_limit_bytes);
+    result.reason = why_not(need, options.context, options.memory_limit_bytes);
     result.status = result.reason ? "does_not_fit" : kPending;
     if (!material.tokenizer) result.quality_reason = "random weights have no quality";
   }

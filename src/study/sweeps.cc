@@ -112,7 +112,8 @@ class Runner {
       together += working;
       fit.push_back(&variant);
     }
-    const auto available = static_cast<std::int64_t>(available_memory());
+    const auto available =
+        static_cast<std::int64_t>(ops::available_memory(variants_.front().context));
     if (together <= available) return fit;
     skip(fmt::format("{}: the variants need {} together, {} are available", what,
                      bytes_text(together), bytes_text(available)));

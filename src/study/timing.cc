@@ -44,6 +44,7 @@ std::int64_t kv_bytes(const Timed& entry, std::int64_t length) {
 template <class Run>
 void charge(Timed& entry, std::int64_t length, const Run& run) {
   MemoryAccount account;
+  account.device = entry.context.device;
   account.charge_alone(run);
   RunMemory& memory = entry.memory;
   memory.peak = std::max(memory.peak, account.peak);
@@ -82,12 +83,13 @@ std::int64_t shared_growth(const std::vector<Timed>& entries, const Material& ma
   constexpr std::size_t kTokens = 64;
   const std::span prompt(material.prefill.data(), std::min(material.prefill.size(), kTokens));
   MemoryAccount account;
+  account.device = entries.front().context.device;
   account.charge_alone([&] {
     for (const Timed& entry : entries) {
       LatencySamples thrown_away;
       measure_generation(*entry.model, entry.context, prompt, 2, thrown_away);
     }
-    return_freed_memory();
+    return_freed_memory(account.device);
   });
   return std::max<std::int64_t>(0, account.held);
 }
@@ -129,6 +131,9 @@ Latency latency_of(const LatencySamples& samples, std::int64_t turns) {
 }
 
 EnergyFacts energy_of(const Timed& timed) {
+  if (timed.context.device != nullptr) {
+    return {std::nullopt, std::nullopt, "the counters are the CPU's"};
+  }
   if (!timed.joules) return {std::nullopt, std::nullopt, EnergyMeter().reason()};
   const auto tokens = static_cast<double>(timed.samples.new_tokens) *
                       static_cast<double>(timed.samples.decode_seconds.size());

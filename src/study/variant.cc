@@ -29,11 +29,6 @@ std::string_view take(std::string_view& rest, char mark) {
 
 }  // namespace
 
-std::string_view device_name(Device device) {
-  PLIMSOLL_CHECK(device == Device::cpu);
-  return "cpu";
-}
-
 std::string Variant::name() const {
   std::string name =
       fmt::format("{}+{}", quant::format_name(weights), ops::attention_name(attention));

@@ -11,15 +11,10 @@
 
 namespace plimsoll::study {
 
-/// Where a variant runs.
-enum class Device : std::uint8_t { cpu };
-std::string_view device_name(Device device);
-
 struct Variant {
   quant::WeightFormat weights = quant::WeightFormat::bf16;
   ops::Attention attention = ops::Attention::sdpa;
   kv::KvFormat kv = kv::KvFormat::f32;
-  Device device = Device::cpu;
 
   /// "bf16+sdpa"; keys and values in another format than fp32 are named: "bf16+sdpa+kv-int8".
   std::string name() const;
