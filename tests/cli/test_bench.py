@@ -130,7 +130,7 @@ class Bench(CommandTest):
                 (["--weights", "int8,"], ["--weights", "int8,"]),
                 (["--attention", "sparse"], ["--attention", "sparse"]),
                 (["--kv", "int3"], ["--kv", "int3"]),
-                (["--device", "cuda"], ["--device", "cuda"]),
+                (["--device", "cuda:99"], ["--device", "cuda:99"]),
                 (["-o", "xml"], ["xml", "jsonl"])):
             self.assert_refused(["bench", DRAFT, *arguments], *mentions)
         self.assert_refused(["bench", GOLDEN / "gpt2-tiny", "-n", "0", "-p", "100000"], "positions")

@@ -90,7 +90,7 @@ class Profile(CommandTest):
                 (["-p", "-1"], ["-1"]),
                 (["--weights", "int9"], ["int9", "nf4-dq"]),
                 (["--attention", "sparse"], ["--attention", "sparse"]),
-                (["--device", "cuda"], ["--device", "cuda"]),
+                (["--device", "cuda:99"], ["--device", "cuda:99"]),
                 (["-p", "9999999"], ["9999999"]),
                 (["-p", "100000"], ["100032 tokens", "--allow-long"]),
                 (["-o", self.folder / "none" / "trace.json"], ["none"])):

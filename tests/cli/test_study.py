@@ -362,7 +362,7 @@ class Folder(StudyTest):
 
     def test_nothing_is_left_of_what_was_refused(self):
         self.assert_refused([*self.quick, "--adapter", GOLDEN / "gpt2-tiny-lora"], "gpt2-tiny")
-        self.assert_refused([*self.quick, "--device", "cuda"], "--device", "cuda")
+        self.assert_refused([*self.quick, "--device", "cuda:99"], "--device", "cuda:99")
         self.assert_refused(["study", self.model, "--quick", "--full", "-o", self.output], "--quick")
         self.assert_refused([*self.quick, "--memory-limit", "nan"], "--memory-limit", "nan", "1e-06")
         self.assert_refused([*self.quick, "--price-per-hour", "nan"], "--price-per-hour", "nan")

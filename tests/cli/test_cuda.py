@@ -1,0 +1,100 @@
+"""--device cuda: what a GPU computes is what the CPU computes, and what it cannot do is refused."""
+
+import json
+import math
+
+import command_test
+from command_test import GOLDEN, MODELS, CommandTest, ids_text, read_safetensors
+
+IDS = [1 + (37 * i * i + 11 * i) % 290 for i in range(40)]
+# Root mean square of the difference over that of the logits: what a GPU rounds and a CPU does not, activations to f16
+# (2^-11) or bf16 (2^-8), levels of 4 bits to 1/126, over the few layers of these models.
+TOLERANCES = {"fp32": 1e-3, "fp16": 1e-2, "bf16": 5e-2, "int8": 1e-1, "nf4-dq": 5e-2}
+
+
+def root_mean_square(values):
+    return math.sqrt(sum(value * value for value in values) / len(values))
+
+
+class Refused(CommandTest):
+    def test_no_such_gpu(self):
+        self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda:99"], "--device", "cuda:99")
+        self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda:x"], "cuda:x", "cpu, cuda or cuda:N")
+
+    def test_doctor_says_what_there_is(self):
+        report = self.json_of("doctor")
+        said = self.succeed("doctor").stdout.decode()
+        self.assertEqual(report["devices"], ["cpu", *(gpu["device"] for gpu in report["gpus"])])
+        if not report["gpus"]:
+            self.assertRegex(said, r"(?m)^GPU       none: .+$")
+            self.assert_refused(["logits", MODELS / "draft", "--ids", "1", "-o", self.folder / "x", "--device", "cuda"],
+                                "--device", "cuda", "cpu")
+        for gpu in report["gpus"]:
+            self.assertIn(gpu["name"], said)
+
+
+class OnTheGpu(CommandTest):
+    def setUp(self):
+        super().setUp()
+        if not self.json_of("doctor")["gpus"]:
+            self.skipTest("no GPU")
+
+    def logits(self, model, *flags):
+        output = self.folder / "logits.safetensors"
+        self.succeed("logits", model, "--ids", ids_text(IDS), "-o", output, *flags)
+        return read_safetensors(output)["logits"][1]
+
+    def test_logits_are_the_cpus(self):
+        for model in ("gpt2-tiny", "llama-tiny", "mistral-tiny", "qwen2-tiny", "llama3-tiny"):
+            for weights, tolerance in TOLERANCES.items():
+                for kv in ("fp32", "fp16"):
+                    with self.subTest(model=model, weights=weights, kv=kv):
+                        flags = ["--weights", weights, "--kv", kv]
+                        expected = self.logits(GOLDEN / model, *flags)
+                        actual = self.logits(GOLDEN / model, *flags, "--device", "cuda")
+                        error = root_mean_square([a - b for a, b in zip(actual, expected)])
+                        self.assertLess(error, tolerance * root_mean_square(expected))
+
+    def test_token_by_token_is_all_at_once(self):
+        # Single steps, a graph replayed, against prompts of every length.
+        model = MODELS / "demo"
+        flags = ["--device", "cuda", "--weights", "fp16", "--ignore-eos", "--format", "json"]
+        text = self.json_of_run(model, IDS[:5], 30, flags)
+        for count in (1, 2, 17):
+            again = self.json_of_run(model, IDS[:5] + text[:count], 30 - count, flags)
+            self.assertEqual(again[:4], text[count:count + 4])
+
+    def json_of_run(self, model, ids, count, flags):
+        return json.loads(self.succeed("run", model, "--prompt-ids", ids_text(ids), "-n", count, *flags).stdout)["ids"]
+
+    def test_greedy_is_what_a_sampler_of_one_takes(self):
+        # Chosen on the GPU, a step ahead, against logits that came to the host.
+        flags = ["--device", "cuda", "--ignore-eos", "--format", "json"]
+        there = self.json_of_run(MODELS / "demo", IDS[:5], 40, flags)
+        here = self.json_of_run(MODELS / "demo", IDS[:5], 40, [*flags, "--temperature", 1, "--top-k", 1])
+        self.assertEqual(there, here)
+
+    def test_what_it_cannot_do_is_refused(self):
+        for flags, mentions in ((["--compute", "exact"], ["--compute", "exact"]),
+                                (["--attention", "eager"], ["--attention", "eager"]),
+                                (["--numerics", "invariant"], ["--numerics", "invariant"])):
+            self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda", *flags], *mentions)
+
+    def test_eval_and_bench(self):
+        scored = self.json_of("eval", MODELS / "demo", "--limit-tokens", 600, "--device", "cuda", "--weights", "fp16")
+        exact = self.json_of("eval", MODELS / "demo", "--limit-tokens", 600, "--weights", "fp16")
+        self.assertEqual(scored["device"], "cuda")
+        self.assertAlmostEqual(scored["nll"], exact["nll"], delta=2e-3)
+        done = self.succeed("bench", MODELS / "demo", "--device", "cuda", "-p", 20, "-n", 8, "--batch", "1,3", "-r", 2,
+                            "--weights", "fp16,nf4-dq", "-o", "json")
+        rows = json.loads(done.stdout)
+        self.assertEqual(len(rows), 8)
+        for row in rows:
+            self.assertEqual(row["backend"], "CUDA")
+            self.assertTrue(row["gpu_info"])
+            self.assertGreater(row["peak_memory_bytes"], row["model_size"])
+            self.assertTrue(all(kernel.endswith("_cuda") for kernel in row["kernels"]), row["kernels"])
+
+
+if __name__ == "__main__":
+    command_test.main()
