@@ -53,11 +53,12 @@ std::uint32_t table4_word(std::uint32_t word) {
   return grouped_word((word >> 4 & 0x0f0f0f0fu) | (word & 0x0f0f0f0fu) << 4);
 }
 
-// Units of all rows, in panels, each as `change` returns it. By way of a block of 64 units of every
-// output: its rows are read and changed as they lie, and it turns within the L1 cache.
+// Units of all rows, in panels, each as `change` returns it. By way of a block of 1 KiB of every
+// output: its rows are read and changed as they lie, in pieces long enough for the hardware to read
+// ahead, and it turns within the cache.
 template <class Unit, class Change>
 void transpose_units(const quant::Matrix& stored, const Change& change, Tensor& codes) {
-  constexpr std::size_t kBlock = 64;
+  constexpr std::size_t kBlock = 1024 / sizeof(Unit);
   constexpr auto kOutputs = static_cast<std::size_t>(kPanelOutputs);
   const auto steps = static_cast<std::size_t>(panel_steps(stored));
   const auto row_bytes = static_cast<std::size_t>(
