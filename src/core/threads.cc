@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <exception>
 #include <fstream>
@@ -36,26 +37,54 @@ int threads() {
   return omp_get_max_threads();
 }
 
-void parallel_for(std::int64_t count, std::int64_t grain,
-                  const std::function<void(std::int64_t, std::int64_t)>& body) {
-  if (count <= 0) return;
-  const std::int64_t pieces =
-      omp_in_parallel()
-          ? 1
-          : std::clamp<std::int64_t>(count / std::max<std::int64_t>(grain, 1), 1, threads());
-  if (pieces == 1) return body(0, count);
+namespace {
+
+// Runs `work` on `team` threads; the first exception is rethrown here.
+void on_team(std::int64_t team, const std::function<void(std::int64_t thread)>& work) {
   std::exception_ptr error;
   std::mutex mutex;
-#pragma omp parallel for num_threads(static_cast <int>(pieces)) schedule(static, 1)
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+#pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static, 1)
+  for (std::int64_t thread = 0; thread < team; ++thread) {
     try {
-      body(count * piece / pieces, count * (piece + 1) / pieces);
+      work(thread);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!error) error = std::current_exception();
     }
   }
   if (error) std::rethrow_exception(error);
+}
+
+// Threads that have a piece of at least `grain` each.
+std::int64_t team_for(std::int64_t count, std::int64_t grain) {
+  if (omp_in_parallel()) return 1;
+  return std::clamp<std::int64_t>(count / std::max<std::int64_t>(grain, 1), 1, threads());
+}
+
+}  // namespace
+
+void parallel_for(std::int64_t count, std::int64_t grain,
+                  const std::function<void(std::int64_t, std::int64_t)>& body) {
+  if (count <= 0) return;
+  const std::int64_t pieces = team_for(count, grain);
+  if (pieces == 1) return body(0, count);
+  on_team(pieces,
+          [&](std::int64_t piece) { body(count * piece / pieces, count * (piece + 1) / pieces); });
+}
+
+void parallel_for_free(std::int64_t count, std::int64_t grain,
+                       const std::function<void(std::int64_t, std::int64_t)>& body) {
+  if (count <= 0) return;
+  std::atomic<std::int64_t> next{0};
+  const auto take = [&](std::int64_t) {
+    for (std::int64_t begin = next.fetch_add(grain, std::memory_order_relaxed); begin < count;
+         begin = next.fetch_add(grain, std::memory_order_relaxed)) {
+      body(begin, std::min(begin + grain, count));
+    }
+  };
+  const std::int64_t team = team_for(count, grain);
+  if (team == 1) return take(0);
+  on_team(team, take);
 }
 
 }  // namespace plimsoll

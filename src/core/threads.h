@@ -18,4 +18,9 @@ int threads();
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body);
 
+/// The same in pieces of `grain` (the last may be shorter), each taken by the thread that is free
+/// first: for what reads more memory than caches hold, which no two threads get at the same rate.
+void parallel_for_free(std::int64_t count, std::int64_t grain,
+                       const std::function<void(std::int64_t begin, std::int64_t end)>& body);
+
 }  // namespace plimsoll

@@ -13,9 +13,6 @@ namespace plimsoll::kernels {
 namespace {
 
 constexpr std::int64_t kBlock = kPanelBlock;
-// Of a pair of blocks: 32 outputs in each.
-constexpr int kLanes = 64;
-
 // The table in eight bits: level ~ codes * unit. Whole numbers (int4's 0 to 15) are exact.
 struct Levels {
   std::array<std::int8_t, 16> codes{};
@@ -32,7 +29,8 @@ struct Levels {
   }
 };
 
-// fp32 scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's.
+// Scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's, unless
+// the kernel expands them itself.
 class PanelScales {
  public:
   PanelScales(const quant::Matrix& w, const Table4PanelKernels& kernels)
@@ -47,14 +45,33 @@ class PanelScales {
   }
 
   struct Buffer {
+    /// A lane whose nested scale changes, in the list of its pair.
+    struct Change {
+      int lane;
+      float outer;
+      int next;  // -1: none
+    };
     std::vector<float> values;
-    std::vector<int> first;  // of the list of lanes that change with each pair
+    std::vector<Change> changes;
+    std::vector<int> first;  // change of each pair, or -1
+    std::vector<Table4Run> runs;
+    Table4Nested nested{};
   };
 
-  Table4Scales of(std::int64_t panel, Buffer& buffer) const {
+  /// `expanded`: for a kernel that takes no nested scales, or takes them so often that it pays.
+  Table4Scales of(std::int64_t panel, bool expanded, Buffer& buffer) const {
     if (w_.zeros.defined()) return grouped(panel, buffer);
-    if (w_.scales.dtype() == DType::u8) return {nested(panel, buffer), nullptr, 1};
-    return {w_.scales.data<float>() + panel * blocks_ * kPanelOutputs, nullptr, 1};
+    if (w_.scales.dtype() != DType::u8) {
+      return {w_.scales.data<float>() + panel * blocks_ * kPanelOutputs, nullptr, 1, nullptr};
+    }
+    const std::int64_t pairs = (blocks_ + 1) / 2;
+    find_runs(panel, buffer);
+    buffer.nested = {w_.scales.data<std::uint8_t>() + panel * pairs * kPairLanes, planes_.data(),
+                     w_.nested_table.data<float>(), w_.nested_offset, buffer.runs.data()};
+    if (!expanded) return {nullptr, nullptr, 1, &buffer.nested};
+    buffer.values.resize(static_cast<std::size_t>(pairs * kPairLanes));
+    kernels_.expand_scales(buffer.nested, pairs, buffer.values.data());
+    return {buffer.values.data(), nullptr, 1, nullptr};
   }
 
  private:
@@ -64,55 +81,54 @@ class PanelScales {
     buffer.values.resize(static_cast<std::size_t>(count));
     kernels_.widen(reinterpret_cast<const std::uint16_t*>(w_.scales.raw()) + panel * count, count,
                    buffer.values.data());
-    return {buffer.values.data(), w_.zeros.data<std::uint8_t>() + panel * count, w_.block / kBlock};
+    return {buffer.values.data(), w_.zeros.data<std::uint8_t>() + panel * count, w_.block / kBlock,
+            nullptr};
   }
 
-  // Double quantisation.
-  const float* nested(std::int64_t panel, Buffer& buffer) const {
+  // Blocks are counted through the whole matrix, and nested_block of them share a nested scale: it
+  // changes at a few blocks of a panel, in the middle of some output's.
+  void find_runs(std::int64_t panel, Buffer& buffer) const {
     const std::int64_t pairs = (blocks_ + 1) / 2;
-    buffer.values.resize(static_cast<std::size_t>(pairs * kLanes));
-    buffer.first.assign(static_cast<std::size_t>(pairs), -1);
-    const std::uint8_t* codes = w_.scales.data<std::uint8_t>() + panel * pairs * kLanes;
     const auto absmax = w_.nested_scales.span<float>();
-    // A lane is an output of the panel in the first or the second block of a pair. Its nested scale
-    // changes every nested_block blocks, at a pair of its own.
-    std::array<float, kLanes> outer{};
-    std::array<std::size_t, kLanes> group{};
-    std::array<int, kLanes> next{};
-    const auto change_at = [&](std::int64_t pair, int lane) {
-      if (pair >= pairs) return;
+    buffer.changes.clear();
+    buffer.first.assign(static_cast<std::size_t>(pairs), -1);
+    Table4Run run{};
+    const auto change = [&](std::int64_t pair, std::int64_t lane, float outer) {
+      if (pair == 0) run.outer[lane] = outer;
+      if (pair == 0 || pair >= pairs) return;
       int& first = buffer.first[static_cast<std::size_t>(pair)];
-      next[static_cast<std::size_t>(lane)] = first;
-      first = lane;
+      buffer.changes.push_back({static_cast<int>(lane), outer, first});
+      first = static_cast<int>(buffer.changes.size()) - 1;
     };
-    const std::int64_t last = w_.rows * blocks_ - 1;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const auto i = static_cast<std::size_t>(lane);
-      const std::int64_t output = panel * kPanelOutputs + lane % kPanelOutputs;
-      const std::int64_t block = std::min(output * blocks_ + lane / kPanelOutputs, last);
-      group[i] = static_cast<std::size_t>(block / w_.nested_block);
-      outer[i] = absmax[group[i]];
-      change_at((w_.nested_block - block % w_.nested_block + 1) / 2, lane);
-    }
-    for (std::int64_t begin = 0; begin < pairs;) {
-      std::int64_t end = begin + 1;
-      while (end < pairs && buffer.first[static_cast<std::size_t>(end)] < 0) ++end;
-      kernels_.expand_scales(codes + begin * kLanes, end - begin, planes_.data(),
-                             w_.nested_table.data<float>(), outer.data(), w_.nested_offset,
-                             buffer.values.data() + begin * kLanes);
-      begin = end;
-      if (begin == pairs) break;
-      for (int lane = buffer.first[static_cast<std::size_t>(begin)]; lane >= 0;) {
-        const auto i = static_cast<std::size_t>(lane);
-        const int following = next[i];
-        // Beyond the matrix's last block, in padding, there is no further scale.
-        if (group[i] + 1 < absmax.size()) ++group[i];
-        outer[i] = absmax[group[i]];
-        change_at(begin + w_.nested_block / 2, lane);
-        lane = following;
+    const std::int64_t begin = panel * kPanelOutputs * blocks_;
+    std::int64_t group = begin / w_.nested_block;
+    std::int64_t border = (group + 1) * w_.nested_block;
+    // Beyond the matrix's last block, in padding, there is no further scale.
+    const auto outer = [&] {
+      return absmax[std::min(static_cast<std::size_t>(group), absmax.size() - 1)];
+    };
+    for (std::int64_t output = 0; output < kPanelOutputs; ++output) {
+      const std::int64_t start = begin + output * blocks_;
+      run.outer[output] = run.outer[kPanelOutputs + output] = outer();
+      for (; border < start + blocks_; border += w_.nested_block) {
+        ++group;
+        change((border - start + 1) / 2, output, outer());
+        change((border - start) / 2, kPanelOutputs + output, outer());
       }
     }
-    return buffer.values.data();
+    buffer.runs.clear();
+    for (std::int64_t pair = 1; pair < pairs; ++pair) {
+      int next = buffer.first[static_cast<std::size_t>(pair)];
+      if (next < 0) continue;
+      run.end = pair;
+      buffer.runs.push_back(run);
+      for (; next >= 0; next = buffer.changes[static_cast<std::size_t>(next)].next) {
+        const Buffer::Change& changed = buffer.changes[static_cast<std::size_t>(next)];
+        run.outer[changed.lane] = changed.outer;
+      }
+    }
+    run.end = pairs;
+    buffer.runs.push_back(run);
   }
 
   const quant::Matrix& w_;
@@ -121,17 +137,18 @@ class PanelScales {
   std::array<std::uint8_t, 1024> planes_{};
 };
 
-// body(panel, scales): the scales of a panel are expanded once for all of its tiles.
+// body(panel, scales): the scales of a panel are prepared once for all of its tiles.
 template <class Body>
 void for_each(const LinearArgs& args, const Table4PanelKernels& kernels, const RowTiles& x,
-              const Body& body) {
+              bool expanded, const Body& body) {
   const quant::Matrix& w = *args.weight;
   const PanelScales scales(w, kernels);
-  const std::int64_t grain = x.tiles().size() > 1 ? 1 : 1 + (128 << 10) / panel_bytes(w);
-  parallel_for(panel_count(w.rows), grain, [&](std::int64_t begin, std::int64_t end) {
-    PanelScales::Buffer buffer;
+  const std::int64_t panels = panel_count(w.rows);
+  const std::int64_t group = x.tiles().size() > 1 ? 1 : panels_at_once(panels, panel_bytes(w), 1);
+  parallel_for_free(panels, group, [&](std::int64_t begin, std::int64_t end) {
+    thread_local PanelScales::Buffer buffer;
     for (std::int64_t panel = begin; panel < end; ++panel) {
-      body(panel, scales.of(panel, buffer));
+      body(panel, scales.of(panel, expanded, buffer));
     }
   });
 }
@@ -152,7 +169,8 @@ void run_fast(const Table4PanelKernels& kernels, const LinearArgs& args) {
                          scales, x_sums.data() + row * blocks);
         for (std::int64_t b = 0; b < blocks; ++b) scales[b] *= levels.unit;
       });
-  for_each(args, kernels, x, [&](std::int64_t panel, const Table4Scales& scales) {
+  const bool expanded = x.tiles().size() > 1 || !kernels.tiles_take_nested;
+  for_each(args, kernels, x, expanded, [&](std::int64_t panel, const Table4Scales& scales) {
     const std::int64_t output = panel * kPanelOutputs;
     for (const RowTile& tile : x.tiles()) {
       kernels.tiles[tile.kernel](
@@ -171,7 +189,7 @@ void run_exact(const Table4PanelKernels& kernels, const DenseTiles& dense, const
                      std::memcpy(words, args.x + row * w.columns,
                                  static_cast<std::size_t>(w.columns) * 4);
                    });
-  for_each(args, kernels, x, [&](std::int64_t panel, const Table4Scales& scales) {
+  for_each(args, kernels, x, true, [&](std::int64_t panel, const Table4Scales& scales) {
     thread_local std::vector<float> decoded;
     decoded.resize(static_cast<std::size_t>(w.columns * kPanelOutputs));
     kernels.decode(w.codes.data<std::uint8_t>() + panel * panel_bytes(w), w.columns / kBlock,

@@ -2,6 +2,8 @@
 // levels are multiplied by x with the level's sign, at most 2 * 127 * 127 a pair.
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "kernels/gemm_table4_panels/gemm_table4_panels_isa.h"
 
 namespace plimsoll::kernels {
@@ -109,15 +111,23 @@ void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* sc
   }
 }
 
-void expand_scales(const std::uint8_t* codes, std::int64_t pairs, const std::uint8_t*,
-                   const float* map, const float* nested, float offset, float* out) {
-  for (std::int64_t p = 0; p < pairs; ++p, codes += 64, out += 64) {
+void expand_scales(const Table4Nested& nested, std::int64_t pairs, float* out) {
+  const __m256 offset = _mm256_set1_ps(nested.offset);
+  const Table4Run* run = nested.runs;
+  const std::uint8_t* codes = nested.codes;
+  for (std::int64_t pair = 0; pair < pairs; ++pair, codes += kPairLanes, out += kPairLanes) {
+    if (pair == run->end) ++run;
+    // Places 16 i + 4 l and the three behind it are in bytes 16 l + 4 i.
     for (int i = 0; i < 4; ++i) {
-      for (int lane = 0; lane < 4; ++lane) {
-        for (int e = 0; e < 4; ++e) {
-          const int at = 16 * i + 4 * lane + e;
-          out[at] = map[codes[16 * lane + 4 * i + e]] * nested[at] + offset;
-        }
+      for (int l = 0; l < 4; l += 2) {
+        std::int32_t first = 0, second = 0;
+        std::memcpy(&first, codes + 16 * l + 4 * i, 4);
+        std::memcpy(&second, codes + 16 * (l + 1) + 4 * i, 4);
+        const __m256i index = _mm256_cvtepu8_epi32(_mm_set_epi32(0, 0, second, first));
+        const std::ptrdiff_t at = 16 * i + 4 * l;
+        const __m256 scaled = _mm256_mul_ps(_mm256_i32gather_ps(nested.map, index, 4),
+                                            _mm256_loadu_ps(run->outer + at));
+        _mm256_storeu_ps(out + at, _mm256_add_ps(scaled, offset));
       }
     }
   }
@@ -163,7 +173,7 @@ constexpr Table4Tile kTiles[] = {multiply};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,    quantize,
-                                           expand_scales, decode, widen};
+const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,      quantize,
+                                           expand_scales, false,  decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -18,8 +18,53 @@ __m512i zero_points(const std::uint8_t* zeros) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros)));
 }
 
-// Six rows and two registers of outputs: 12 integer sums and 12 totals.
-template <int R, bool kZeros>
+// One byte of the map's float of each code.
+__m512i plane_of(__m512i codes, __mmask64 upper, const std::uint8_t* plane) {
+  const __m512i low =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(plane), codes, _mm512_loadu_si512(plane + 64));
+  const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(plane + 128), codes,
+                                                _mm512_loadu_si512(plane + 192));
+  return _mm512_mask_blend_epi8(upper, low, high);
+}
+
+// The scales of one pair of blocks into out[2][32].
+void expand_pair(const Table4Nested& nested, const std::uint8_t* codes, const float* outer,
+                 float* out) {
+  const __m512 offsets = _mm512_set1_ps(nested.offset);
+  const __m512i code = _mm512_loadu_si512(codes);
+  const __mmask64 upper = _mm512_movepi8_mask(code);
+  const __m512i b0 = plane_of(code, upper, nested.planes);
+  const __m512i b1 = plane_of(code, upper, nested.planes + 256);
+  const __m512i b2 = plane_of(code, upper, nested.planes + 512);
+  const __m512i b3 = plane_of(code, upper, nested.planes + 768);
+  const __m512i low01 = _mm512_unpacklo_epi8(b0, b1);
+  const __m512i high01 = _mm512_unpackhi_epi8(b0, b1);
+  const __m512i low23 = _mm512_unpacklo_epi8(b2, b3);
+  const __m512i high23 = _mm512_unpackhi_epi8(b2, b3);
+  const __m512i values[] = {
+      _mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+      _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512 scaled =
+        _mm512_mul_ps(_mm512_castsi512_ps(values[i]), _mm512_loadu_ps(outer + 16 * i));
+    _mm512_storeu_ps(out + 16 * i, _mm512_add_ps(scaled, offsets));
+  }
+}
+
+void expand_scales(const Table4Nested& nested, std::int64_t pairs, float* out) {
+  const Table4Run* run = nested.runs;
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    if (pair == run->end) ++run;
+    expand_pair(nested, nested.codes + pair * kPairLanes, run->outer, out + pair * kPairLanes);
+  }
+}
+
+enum class Scaling { plain, zeros, nested };
+
+// Six rows and two registers of outputs: 12 integer sums and 12 totals. Nested scales are expanded
+// a pair of blocks at a time, while the next codes come from memory.
+template <int R, Scaling kScaling>
 void multiply(const Table4TileArgs& a) {
   const __m512i table = level_table(a.levels);
   __m512 total[R][2];
@@ -27,10 +72,21 @@ void multiply(const Table4TileArgs& a) {
   for (int r = 0; r < R; ++r) total[r][0] = total[r][1] = _mm512_setzero_ps();
   const std::uint8_t* codes = a.codes;
   const auto* x = reinterpret_cast<const std::int32_t*>(a.x);
+  constexpr bool kZeros = kScaling == Scaling::zeros;
   const float* scales = a.scales.scales;
   const std::uint8_t* zeros = a.scales.zeros;
   std::int64_t left = a.scales.blocks;
+  const Table4Run* run = kScaling == Scaling::nested ? a.scales.nested->runs : nullptr;
+  alignas(64) float pair_scales[kPairLanes];
   for (std::int64_t b = 0; b < a.blocks; ++b) {
+    if constexpr (kScaling == Scaling::nested) {
+      if (b % 2 == 0) {
+        if (b / 2 == run->end) ++run;
+        expand_pair(*a.scales.nested, a.scales.nested->codes + b * (kPairLanes / 2), run->outer,
+                    pair_scales);
+        scales = pair_scales;
+      }
+    }
     // What comes off a level: the 128, and the zero point.
     __m512i offset0 = _mm512_set1_epi32(128);
     __m512i offset1 = offset0;
@@ -118,41 +174,6 @@ void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* sc
   }
 }
 
-// One byte of the map's float of each code.
-__m512i plane_of(__m512i codes, __mmask64 upper, const std::uint8_t* plane) {
-  const __m512i low =
-      _mm512_permutex2var_epi8(_mm512_loadu_si512(plane), codes, _mm512_loadu_si512(plane + 64));
-  const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(plane + 128), codes,
-                                                _mm512_loadu_si512(plane + 192));
-  return _mm512_mask_blend_epi8(upper, low, high);
-}
-
-void expand_scales(const std::uint8_t* codes, std::int64_t pairs, const std::uint8_t* planes,
-                   const float*, const float* nested, float offset, float* out) {
-  const __m512 offsets = _mm512_set1_ps(offset);
-  for (std::int64_t p = 0; p < pairs; ++p, codes += 64, out += 64) {
-    const __m512i code = _mm512_loadu_si512(codes);
-    const __mmask64 upper = _mm512_movepi8_mask(code);
-    const __m512i b0 = plane_of(code, upper, planes);
-    const __m512i b1 = plane_of(code, upper, planes + 256);
-    const __m512i b2 = plane_of(code, upper, planes + 512);
-    const __m512i b3 = plane_of(code, upper, planes + 768);
-    const __m512i low01 = _mm512_unpacklo_epi8(b0, b1);
-    const __m512i high01 = _mm512_unpackhi_epi8(b0, b1);
-    const __m512i low23 = _mm512_unpacklo_epi8(b2, b3);
-    const __m512i high23 = _mm512_unpackhi_epi8(b2, b3);
-    const __m512i values[] = {
-        _mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
-        _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m512 scaled =
-          _mm512_mul_ps(_mm512_castsi512_ps(values[i]), _mm512_loadu_ps(nested + 16 * i));
-      _mm512_storeu_ps(out + 16 * i, _mm512_add_ps(scaled, offsets));
-    }
-  }
-}
-
 template <bool kZeros>
 void decode_panel(const std::uint8_t* codes, std::int64_t blocks, const float* table,
                   const Table4Scales& a, float* out) {
@@ -202,7 +223,9 @@ void widen(const std::uint16_t* in, std::int64_t count, float* out) {
 
 template <int R>
 void multiply(const Table4TileArgs& a) {
-  (a.scales.zeros != nullptr ? multiply<R, true> : multiply<R, false>)(a);
+  if (a.scales.nested != nullptr) return multiply<R, Scaling::nested>(a);
+  if (a.scales.zeros != nullptr) return multiply<R, Scaling::zeros>(a);
+  multiply<R, Scaling::plain>(a);
 }
 
 constexpr int kSizes[] = {1, 2, 3, 4, 6};
@@ -210,7 +233,7 @@ constexpr Table4Tile kTiles[] = {multiply<1>, multiply<2>, multiply<3>, multiply
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx512{kSizes,        kTiles, 5,    quantize,
-                                             expand_scales, decode, widen};
+const Table4PanelKernels kTable4PanelsAvx512{kSizes,        kTiles, 5,      quantize,
+                                             expand_scales, true,   decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -5,12 +5,31 @@
 
 namespace plimsoll::kernels {
 
+/// Of a pair of blocks: 32 outputs in each.
+inline constexpr int kPairLanes = 64;
+
+/// Neighbouring pairs of a panel with double quantisation whose outputs keep their nested scales.
+struct Table4Run {
+  std::int64_t end;         // the first pair that has others
+  float outer[kPairLanes];  // place 32 i + n: output n in block i of a pair
+};
+
+/// Double quantisation: scale = map[code] * outer + offset.
+struct Table4Nested {
+  const std::uint8_t* codes;   // [pairs][64], placed as panels.h says
+  const std::uint8_t* planes;  // the bytes of the map's 256 floats, the lowest of all of them first
+  const float* map;            // [256]
+  float offset;
+  const Table4Run* runs;  // the last ends with the panel
+};
+
 /// Scales of a panel, one for `blocks` blocks of 64 columns after each other, and the zero points
 /// that come off the levels.
 struct Table4Scales {
-  const float* scales;        // [groups][32]
-  const std::uint8_t* zeros;  // [groups][32], or null for none
-  std::int64_t blocks;        // in a group; the last may be short
+  const float* scales;         // [groups][32]; null: nested
+  const std::uint8_t* zeros;   // [groups][32], or null for none
+  std::int64_t blocks;         // in a group; the last may be short
+  const Table4Nested* nested;  // only where the kernels say that tiles take it
 };
 
 /// One panel times one tile of rows:
@@ -39,11 +58,9 @@ struct Table4PanelKernels {
   /// 64 at a time.
   void (*quantize)(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
                    std::int32_t* sums);
-  /// out[64] of `pairs` pairs of blocks = map[code] * nested[64] + offset. `planes` are the bytes
-  /// of the 256 floats of the map, the lowest of all of them first; the codes of a pair lie as
-  /// panels.h says.
-  void (*expand_scales)(const std::uint8_t* codes, std::int64_t pairs, const std::uint8_t* planes,
-                        const float* map, const float* nested, float offset, float* out);
+  /// Scales of a whole panel into out[pairs][2][32].
+  void (*expand_scales)(const Table4Nested& nested, std::int64_t pairs, float* out);
+  bool tiles_take_nested;
   /// A whole panel in fp32: out[64 * blocks][32] = (table[code] - zeros) * scales.
   void (*decode)(const std::uint8_t* codes, std::int64_t blocks, const float* table,
                  const Table4Scales& scales, float* out);

@@ -42,20 +42,28 @@ class RowTiles {
 /// Bytes of panels that stay in a core's L2 while all tiles pass over them.
 inline constexpr std::int64_t kCachedPanelBytes = 384 << 10;
 
+/// Panels that a thread takes at a time: a few that stay in L2 for all tiles. With one tile they
+/// are a stream, in pieces that pay for fetching the next (waking another thread costs what 64 KiB
+/// take to read) and of which each thread has several.
+inline std::int64_t panels_at_once(std::int64_t panels, std::int64_t panel_bytes,
+                                   std::size_t tiles) {
+  constexpr std::int64_t kPieceBytes = 64 << 10;
+  const auto share = [&](std::int64_t pieces) {
+    return std::max<std::int64_t>(1, panels / (pieces * threads()));
+  };
+  if (tiles > 1) return std::clamp<std::int64_t>(kCachedPanelBytes / panel_bytes, 1, share(4));
+  return std::max(share(16), (kPieceBytes + panel_bytes - 1) / panel_bytes);
+}
+
 /// body(panel, tile) for every pair, panels in parallel: few panels at a time, each read from
 /// memory once whatever the number of tiles.
 template <class Body>
 void for_each_tile(const RowTiles& x, std::int64_t panels, std::int64_t panel_bytes,
                    const Body& body) {
-  // Waking another thread costs a few microseconds: what 128 KiB take to read.
-  const std::int64_t grain = 1 + (128 << 10) / panel_bytes;
-  const std::int64_t group = std::max<std::int64_t>(1, kCachedPanelBytes / panel_bytes);
-  parallel_for(panels, x.tiles().size() > 1 ? 1 : grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t first = begin; first < end; first += group) {
-      const std::int64_t last = std::min(first + group, end);
-      for (const RowTile& tile : x.tiles()) {
-        for (std::int64_t panel = first; panel < last; ++panel) body(panel, tile);
-      }
+  const std::int64_t group = panels_at_once(panels, panel_bytes, x.tiles().size());
+  parallel_for_free(panels, group, [&](std::int64_t begin, std::int64_t end) {
+    for (const RowTile& tile : x.tiles()) {
+      for (std::int64_t panel = begin; panel < end; ++panel) body(panel, tile);
     }
   });
 }
