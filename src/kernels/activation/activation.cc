@@ -3,7 +3,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/cpu.h"
 #include "core/threads.h"
+#include "kernels/activation/activation_isa.h"
 
 namespace plimsoll::kernels {
 
@@ -11,11 +13,21 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 13;
 
+void swiglu_scalar(const float* gate, const float* up, std::int64_t count, float* y) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+}
+
+Swiglu swiglu_of_this_cpu() {
+  const Isa isa = current_isa();
+  return isa >= Isa::avx512 ? swiglu_avx512 : isa >= Isa::avx2 ? swiglu_avx2 : swiglu_scalar;
+}
+
 }  // namespace
 
 void swiglu(const float* gate, const float* up, std::int64_t count, float* y) {
+  const Swiglu run = swiglu_of_this_cpu();
   parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) y[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+    run(gate + begin, up + begin, end - begin, y + begin);
   });
 }
 

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <vector>
+
+#include "core/cpu.h"
 
 namespace plimsoll::kernels {
 namespace {
@@ -44,10 +47,24 @@ TEST(Activation, GeluTanhFollowsItsFormula) {
 
 TEST(Activation, SwigluGatesTheOtherHalf) {
   const std::vector<float> x = grid();
-  std::vector<float> y(x.size());
   const std::vector<float> up(x.size(), 2.0f);
-  swiglu(x.data(), up.data(), static_cast<std::int64_t>(x.size()), y.data());
-  expect_close(x, y, [](double v) { return 2 * v / (1 + std::exp(-v)); });
+  const Isa best = detected_isa();
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    if (isa > best) continue;
+    SCOPED_TRACE(isa_name(isa));
+    limit_isa(isa);
+    std::vector<float> y(x.size());
+    swiglu(x.data(), up.data(), static_cast<std::int64_t>(x.size()), y.data());
+    expect_close(x, y, [](double v) { return 2 * v / (1 + std::exp(-v)); });
+    // An element has the same bits in a register and among the last ones, and NaN stays NaN.
+    std::vector<float> alone(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) swiglu(&x[i], &up[i], 1, &alone[i]);
+    EXPECT_EQ(y, alone);
+    std::vector<float> odd(19, std::numeric_limits<float>::quiet_NaN());
+    swiglu(odd.data(), up.data(), 19, odd.data());
+    for (const float value : odd) EXPECT_TRUE(std::isnan(value));
+  }
+  limit_isa(best);
 }
 
 TEST(Activation, BiasGoesToEveryRow) {
