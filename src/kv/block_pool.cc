@@ -24,7 +24,8 @@ BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens, DeviceMemory* me
     : shape_(shape),
       blocks_(blocks_for(tokens)),
       memory_(memory),
-      owners_(static_cast<std::size_t>(blocks_)) {
+      owners_(static_cast<std::size_t>(blocks_)),
+      free_(blocks_) {
   PLIMSOLL_CHECK(tokens > 0 && shape.layers > 0 && shape.kv_heads > 0 && shape.head_dim > 0 &&
                  shape.window >= 0);
   const std::string what = fmt::format("a KV cache of {} tokens", tokens);
@@ -41,9 +42,6 @@ BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens, DeviceMemory* me
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     layers_.push_back({part(DType::u8, codes), part(DType::f32, scales), part(DType::f32, scales)});
   }
-  free_.reserve(static_cast<std::size_t>(blocks_));
-  for (std::int64_t block = blocks_; block-- > 0;)
-    free_.push_back(static_cast<std::int32_t>(block));
 }
 
 void BlockPool::require_free(std::int64_t blocks) const {
@@ -53,11 +51,25 @@ void BlockPool::require_free(std::int64_t blocks) const {
                   capacity_tokens(), free_blocks() * kBlockTokens, blocks * kBlockTokens));
 }
 
-std::int32_t BlockPool::take() {
+std::int32_t BlockPool::begin_of_run() const {
+  std::int64_t best = 0, longest = 0;
+  for (std::int64_t block = 0; block < blocks_; ++block) {
+    const std::int64_t begin = block;
+    while (block < blocks_ && owners_[static_cast<std::size_t>(block)] == 0) ++block;
+    if (block - begin <= longest) continue;
+    longest = block - begin;
+    best = begin == 0 ? begin : begin + longest / 2;
+  }
+  return static_cast<std::int32_t>(best);
+}
+
+std::int32_t BlockPool::take(std::int32_t after) {
   require_free(1);
-  const std::int32_t block = free_.back();
-  free_.pop_back();
+  const std::size_t next = static_cast<std::size_t>(after) + 1;
+  const bool goes_on = after >= 0 && next < owners_.size() && owners_[next] == 0;
+  const std::int32_t block = goes_on ? after + 1 : begin_of_run();
   owners_[static_cast<std::size_t>(block)] = 1;
+  --free_;
   return block;
 }
 
@@ -70,7 +82,7 @@ void BlockPool::give_back(std::int32_t block) {
   PLIMSOLL_CHECK(block >= 0 && block < blocks_);
   std::int32_t& owners = owners_[static_cast<std::size_t>(block)];
   PLIMSOLL_CHECK(owners > 0, "block {} is free", block);
-  if (--owners == 0) free_.push_back(block);
+  if (--owners == 0) ++free_;
 }
 
 bool BlockPool::is_shared(std::int32_t block) const {

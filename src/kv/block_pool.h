@@ -41,12 +41,14 @@ class BlockPool {
 
   const KvShape& shape() const { return shape_; }
   std::int64_t capacity_tokens() const { return blocks_ * kBlockTokens; }
-  std::int64_t free_blocks() const { return static_cast<std::int64_t>(free_.size()); }
+  std::int64_t free_blocks() const { return free_; }
 
   /// InputError saying how many tokens fit when fewer than `blocks` are free.
   void require_free(std::int64_t blocks) const;
-  /// A block with one owner. InputError as above when none is free.
-  std::int32_t take();
+  /// A block with one owner: the one behind `after`, a sequence's last (or -1), where that is free,
+  /// so that a sequence mostly lies in one run, which memory reads faster. InputError as above when
+  /// none is free.
+  std::int32_t take(std::int32_t after = -1);
   /// One owner more, one owner less; without any the block is free.
   void share(std::int32_t block);
   void give_back(std::int32_t block);
@@ -61,6 +63,10 @@ class BlockPool {
   DeviceMemory* memory() const { return memory_; }
 
  private:
+  /// Where a run can begin that will grow: the middle of the longest free run, or its begin where
+  /// no block in use lies before it and may want to go on there.
+  std::int32_t begin_of_run() const;
+
   struct Layer {
     Tensor codes;                     // u8 [blocks, layout().block_bytes()]: keys, then values
     Tensor key_scales, value_scales;  // f32 [blocks, layout().block_scales()]
@@ -71,7 +77,7 @@ class BlockPool {
   DeviceMemory* memory_;
   std::vector<Layer> layers_;
   std::vector<std::int32_t> owners_;  // of each block
-  std::vector<std::int32_t> free_;
+  std::int64_t free_;
 };
 
 }  // namespace plimsoll::kv

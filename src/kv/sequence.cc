@@ -50,13 +50,13 @@ void Sequence::extend(std::int64_t tokens) {
     pool_->give_back(std::exchange(table_[dropped_], -1));
   }
   if (copies) {
-    const std::int32_t own = pool_->take();
+    const std::int32_t own = pool_->take(table_.back());
     pool_->copy(table_.back(), own);
     pool_->give_back(std::exchange(table_.back(), own));
   }
   length_ += tokens;
   while (static_cast<std::int64_t>(table_.size()) < blocks_for(length_)) {
-    table_.push_back(pool_->take());
+    table_.push_back(pool_->take(table_.empty() ? -1 : table_.back()));
   }
 }
 

@@ -80,6 +80,28 @@ TEST(Sequence, TruncatingAndDyingGiveBlocksBack) {
   EXPECT_EQ(pool.free_blocks(), 4);
 }
 
+TEST(Sequence, SequencesThatGrowInTurnLieInRuns) {
+  constexpr std::int64_t kSequences = 8, kTokens = 640;
+  BlockPool pool(kShape, kSequences * kTokens);
+  std::vector<Sequence> sequences;
+  for (std::int64_t i = 0; i < kSequences; ++i) sequences.emplace_back(pool);
+  for (std::int64_t token = 0; token < kTokens; ++token) {
+    for (Sequence& sequence : sequences) sequence.extend(1);
+  }
+  EXPECT_EQ(pool.free_blocks(), 0);
+  for (const Sequence& sequence : sequences) {
+    const std::int32_t* table = sequence.view(0).table;
+    std::int64_t runs = 1;
+    for (std::int64_t i = 1; i < blocks_for(kTokens); ++i) runs += table[i] != table[i - 1] + 1;
+    EXPECT_EQ(runs, 1);
+  }
+  // What a fork writes goes on elsewhere; what was given back is found again.
+  sequences.erase(sequences.begin() + 3);
+  Sequence fork = sequences.front().fork();
+  fork.extend(kTokens / 2);
+  EXPECT_EQ(pool.free_blocks(), blocks_for(kTokens / 2));
+}
+
 TEST(Sequence, AForkCopiesOnlyTheBlockThatItWritesInto) {
   BlockPool pool(kShape, 96);
   Sequence a(pool);
