@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "kernels/gemm_dense_panels/gemm_dense_panels_isa.h"
 #include "kernels/gemm_table4_panels/gemm_table4_panels_isa.h"
@@ -28,6 +29,8 @@ struct Levels {
     }
   }
 };
+
+constexpr std::size_t kMostTogether = 2;
 
 // Scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's, unless
 // the kernel expands them itself.
@@ -137,18 +140,25 @@ class PanelScales {
   std::array<std::uint8_t, 1024> planes_{};
 };
 
-// body(panel, scales): the scales of a panel are prepared once for all of its tiles.
+// body(panel, scales): the scales of a panel are prepared once for all of its tiles. As many
+// neighbouring panels as there are scales, `together` at most.
 template <class Body>
 void for_each(const LinearArgs& args, const Table4PanelKernels& kernels, const RowTiles& x,
-              bool expanded, const Body& body) {
+              bool expanded, std::int64_t together, const Body& body) {
   const quant::Matrix& w = *args.weight;
   const PanelScales scales(w, kernels);
   const std::int64_t panels = panel_count(w.rows);
-  const std::int64_t group = x.tiles().size() > 1 ? 1 : panels_at_once(panels, panel_bytes(w), 1);
+  const std::int64_t group =
+      x.tiles().size() > 1 ? 1 : std::max(together, panels_at_once(panels, panel_bytes(w), 1));
   parallel_for_free(panels, group, [&](std::int64_t begin, std::int64_t end) {
-    thread_local PanelScales::Buffer buffer;
-    for (std::int64_t panel = begin; panel < end; ++panel) {
-      body(panel, scales.of(panel, expanded, buffer));
+    thread_local std::array<PanelScales::Buffer, kMostTogether> buffers;
+    std::array<Table4Scales, kMostTogether> of_panels;
+    for (std::int64_t panel = begin; panel < end; panel += together) {
+      const auto count = static_cast<std::size_t>(std::min(together, end - panel));
+      for (std::size_t i = 0; i < count; ++i) {
+        of_panels[i] = scales.of(panel + static_cast<std::int64_t>(i), expanded, buffers[i]);
+      }
+      body(panel, std::span<const Table4Scales>(of_panels.data(), count));
     }
   });
 }
@@ -170,16 +180,29 @@ void run_fast(const Table4PanelKernels& kernels, const LinearArgs& args) {
         for (std::int64_t b = 0; b < blocks; ++b) scales[b] *= levels.unit;
       });
   const bool expanded = x.tiles().size() > 1 || !kernels.tiles_take_nested;
-  for_each(args, kernels, x, expanded, [&](std::int64_t panel, const Table4Scales& scales) {
-    const std::int64_t output = panel * kPanelOutputs;
+  const bool in_twos = args.rows == 1 && kernels.two_panels != nullptr;
+  const auto body = [&](std::int64_t first, std::span<const Table4Scales> scales) {
     for (const RowTile& tile : x.tiles()) {
-      kernels.tiles[tile.kernel](
-          {w.codes.data<std::uint8_t>() + panel * panel_bytes(w), levels.codes.data(), tile.words,
-           blocks, scales, x_scales.data() + tile.first * blocks,
-           x_sums.data() + tile.first * blocks, args.y + tile.first * w.rows + output, w.rows,
-           tile.rows, std::min(kPanelOutputs, w.rows - output)});
+      std::array<Table4TileArgs, kMostTogether> panels;
+      for (std::size_t i = 0; i < scales.size(); ++i) {
+        const std::int64_t panel = first + static_cast<std::int64_t>(i);
+        const std::int64_t output = panel * kPanelOutputs;
+        panels[i] = {w.codes.data<std::uint8_t>() + panel * panel_bytes(w),
+                     levels.codes.data(),
+                     tile.words,
+                     blocks,
+                     scales[i],
+                     x_scales.data() + tile.first * blocks,
+                     x_sums.data() + tile.first * blocks,
+                     args.y + tile.first * w.rows + output,
+                     w.rows,
+                     tile.rows,
+                     std::min(kPanelOutputs, w.rows - output)};
+      }
+      (scales.size() == 2 ? kernels.two_panels : kernels.tiles[tile.kernel])(panels.data());
     }
-  });
+  };
+  for_each(args, kernels, x, expanded, in_twos ? 2 : 1, body);
 }
 
 void run_exact(const Table4PanelKernels& kernels, const DenseTiles& dense, const LinearArgs& args) {
@@ -189,18 +212,19 @@ void run_exact(const Table4PanelKernels& kernels, const DenseTiles& dense, const
                      std::memcpy(words, args.x + row * w.columns,
                                  static_cast<std::size_t>(w.columns) * 4);
                    });
-  for_each(args, kernels, x, true, [&](std::int64_t panel, const Table4Scales& scales) {
+  const auto body = [&](std::int64_t panel, std::span<const Table4Scales> scales) {
     thread_local std::vector<float> decoded;
     decoded.resize(static_cast<std::size_t>(w.columns * kPanelOutputs));
     kernels.decode(w.codes.data<std::uint8_t>() + panel * panel_bytes(w), w.columns / kBlock,
-                   w.table.data<float>(), scales, decoded.data());
+                   w.table.data<float>(), scales.front(), decoded.data());
     const std::int64_t output = panel * kPanelOutputs;
     for (const RowTile& tile : x.tiles()) {
       dense.tiles[tile.kernel]({decoded.data(), tile.words, w.columns, nullptr,
                                 args.y + tile.first * w.rows + output, w.rows, tile.rows,
                                 std::min(kPanelOutputs, w.rows - output)});
     }
-  });
+  };
+  for_each(args, kernels, x, true, 1, body);
 }
 
 Support takes_fast(const LinearArgs& args) {

@@ -78,7 +78,8 @@ void multiply_row(const Table4TileArgs& a) {
   for (std::int64_t n = 0; n < a.outputs; ++n) a.y[n] = row[n];
 }
 
-void multiply(const Table4TileArgs& a) {
+void multiply(const Table4TileArgs* panel) {
+  const Table4TileArgs& a = *panel;
   (a.scales.zeros != nullptr ? multiply_row<true> : multiply_row<false>)(a);
 }
 
@@ -173,7 +174,7 @@ constexpr Table4Tile kTiles[] = {multiply};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,      quantize,
+const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,      nullptr, quantize,
                                            expand_scales, false,  decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -62,89 +62,132 @@ void expand_scales(const Table4Nested& nested, std::int64_t pairs, float* out) {
 
 enum class Scaling { plain, zeros, nested };
 
-// Six rows and two registers of outputs: 12 integer sums and 12 totals. Nested scales are expanded
-// a pair of blocks at a time, while the next codes come from memory.
-template <int R, Scaling kScaling>
-void multiply(const Table4TileArgs& a) {
-  const __m512i table = level_table(a.levels);
-  __m512 total[R][2];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) total[r][0] = total[r][1] = _mm512_setzero_ps();
-  const std::uint8_t* codes = a.codes;
-  const auto* x = reinterpret_cast<const std::int32_t*>(a.x);
-  constexpr bool kZeros = kScaling == Scaling::zeros;
-  const float* scales = a.scales.scales;
-  const std::uint8_t* zeros = a.scales.zeros;
-  std::int64_t left = a.scales.blocks;
-  const Table4Run* run = kScaling == Scaling::nested ? a.scales.nested->runs : nullptr;
+// Where a panel's loop is. Nested scales are expanded a pair of blocks at a time, while the next
+// codes come from memory.
+template <Scaling kScaling>
+struct Panel {
+  const Table4Scales* from;
+  const std::uint8_t* codes;
+  const float* scales;
+  const std::uint8_t* zeros;
+  const Table4Run* run;
+  std::int64_t left;
   alignas(64) float pair_scales[kPairLanes];
+
+  void begin(const Table4TileArgs& a) {
+    from = &a.scales;
+    codes = a.codes;
+    scales = a.scales.scales;
+    zeros = a.scales.zeros;
+    run = kScaling == Scaling::nested ? a.scales.nested->runs : nullptr;
+    left = a.scales.blocks;
+  }
+  void begin_block(std::int64_t block) {
+    if (kScaling != Scaling::nested || block % 2 != 0) return;
+    if (block / 2 == run->end) ++run;
+    expand_pair(*from->nested, from->nested->codes + block * (kPairLanes / 2), run->outer,
+                pair_scales);
+    scales = pair_scales;
+  }
+  void end_block() {
+    if (--left > 0) return;
+    left = from->blocks;
+    scales += 32;
+    if (kScaling == Scaling::zeros) zeros += 32;
+  }
+  // What comes off a level: the 128, and the zero point.
+  __m512i offset(int half) const {
+    const __m512i offset = _mm512_set1_epi32(128);
+    if constexpr (kScaling != Scaling::zeros) return offset;
+    return _mm512_add_epi32(offset, zero_points(zeros + 16 * static_cast<std::ptrdiff_t>(half)));
+  }
+};
+
+// R rows times P panels, of two registers of outputs each: at most 12 integer sums and 12 totals.
+// Two panels are two streams of memory, and one word of x serves both.
+template <int R, int P, Scaling kScaling>
+void multiply_panels(const Table4TileArgs* panels) {
+  const Table4TileArgs& a = panels[0];
+  const __m512i table = level_table(a.levels);
+  const auto* x = reinterpret_cast<const std::int32_t*>(a.x);
+  Panel<kScaling> at[P];
+  __m512 total[P][R][2];
+#pragma GCC unroll 2
+  for (int p = 0; p < P; ++p) {
+    at[p].begin(panels[p]);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) total[p][r][0] = total[p][r][1] = _mm512_setzero_ps();
+  }
   for (std::int64_t b = 0; b < a.blocks; ++b) {
-    if constexpr (kScaling == Scaling::nested) {
-      if (b % 2 == 0) {
-        if (b / 2 == run->end) ++run;
-        expand_pair(*a.scales.nested, a.scales.nested->codes + b * (kPairLanes / 2), run->outer,
-                    pair_scales);
-        scales = pair_scales;
-      }
-    }
-    // What comes off a level: the 128, and the zero point.
-    __m512i offset0 = _mm512_set1_epi32(128);
-    __m512i offset1 = offset0;
-    if constexpr (kZeros) {
-      offset0 = _mm512_add_epi32(offset0, zero_points(zeros));
-      offset1 = _mm512_add_epi32(offset1, zero_points(zeros + 16));
-    }
-    __m512i sum[R][2];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-      const __m512i less = _mm512_set1_epi32(-a.x_sums[r * a.blocks + b]);
-      sum[r][0] = _mm512_mullo_epi32(less, offset0);
-      sum[r][1] = _mm512_mullo_epi32(less, offset1);
-    }
-    for (int step = 0; step < 8; ++step, codes += 128, x += 2 * R) {
-      const __m512i c0 = _mm512_loadu_si512(codes);
-      const __m512i c1 = _mm512_loadu_si512(codes + 64);
-      const __m512i low0 = _mm512_permutexvar_epi8(c0, table);
-      const __m512i low1 = _mm512_permutexvar_epi8(c1, table);
+    __m512i sum[P][R][2];
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      at[p].begin_block(b);
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
-        const __m512i xs = _mm512_set1_epi32(x[r]);
-        sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], low0, xs);
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], low1, xs);
+        const __m512i less = _mm512_set1_epi32(-a.x_sums[r * a.blocks + b]);
+        sum[p][r][0] = _mm512_mullo_epi32(less, at[p].offset(0));
+        sum[p][r][1] = _mm512_mullo_epi32(less, at[p].offset(1));
       }
-      const __m512i high0 = _mm512_permutexvar_epi8(_mm512_srli_epi16(c0, 4), table);
-      const __m512i high1 = _mm512_permutexvar_epi8(_mm512_srli_epi16(c1, 4), table);
+    }
+    for (int step = 0; step < 8; ++step, x += 2 * R) {
+#pragma GCC unroll 2
+      for (int p = 0; p < P; ++p) {
+        const __m512i c0 = _mm512_loadu_si512(at[p].codes);
+        const __m512i c1 = _mm512_loadu_si512(at[p].codes + 64);
+        at[p].codes += 128;
+        const __m512i low0 = _mm512_permutexvar_epi8(c0, table);
+        const __m512i low1 = _mm512_permutexvar_epi8(c1, table);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+          const __m512i xs = _mm512_set1_epi32(x[r]);
+          sum[p][r][0] = _mm512_dpbusd_epi32(sum[p][r][0], low0, xs);
+          sum[p][r][1] = _mm512_dpbusd_epi32(sum[p][r][1], low1, xs);
+        }
+        const __m512i high0 = _mm512_permutexvar_epi8(_mm512_srli_epi16(c0, 4), table);
+        const __m512i high1 = _mm512_permutexvar_epi8(_mm512_srli_epi16(c1, 4), table);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+          const __m512i xs = _mm512_set1_epi32(x[R + r]);
+          sum[p][r][0] = _mm512_dpbusd_epi32(sum[p][r][0], high0, xs);
+          sum[p][r][1] = _mm512_dpbusd_epi32(sum[p][r][1], high1, xs);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      const __m512 s0 = _mm512_loadu_ps(at[p].scales);
+      const __m512 s1 = _mm512_loadu_ps(at[p].scales + 16);
+      at[p].end_block();
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
-        const __m512i xs = _mm512_set1_epi32(x[R + r]);
-        sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], high0, xs);
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], high1, xs);
+        const __m512 xs = _mm512_set1_ps(a.x_scales[r * a.blocks + b]);
+        total[p][r][0] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[p][r][0]), xs), s0,
+                                         total[p][r][0]);
+        total[p][r][1] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[p][r][1]), xs), s1,
+                                         total[p][r][1]);
       }
     }
-    const __m512 s0 = _mm512_loadu_ps(scales);
-    const __m512 s1 = _mm512_loadu_ps(scales + 16);
-    if (--left == 0) {
-      left = a.scales.blocks;
-      scales += 32;
-      if constexpr (kZeros) zeros += 32;
-    }
+  }
+#pragma GCC unroll 2
+  for (int p = 0; p < P; ++p) {
+    const auto lanes = static_cast<std::uint32_t>((std::uint64_t{1} << panels[p].outputs) - 1);
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
-      const __m512 xs = _mm512_set1_ps(a.x_scales[r * a.blocks + b]);
-      total[r][0] =
-          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][0]), xs), s0, total[r][0]);
-      total[r][1] =
-          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][1]), xs), s1, total[r][1]);
+      if (r >= a.rows) break;
+      float* y = panels[p].y + r * a.y_stride;
+      _mm512_mask_storeu_ps(y, static_cast<__mmask16>(lanes), total[p][r][0]);
+      _mm512_mask_storeu_ps(y + 16, static_cast<__mmask16>(lanes >> 16), total[p][r][1]);
     }
   }
-  const auto lanes = static_cast<std::uint32_t>((std::uint64_t{1} << a.outputs) - 1);
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) {
-    if (r >= a.rows) break;
-    _mm512_mask_storeu_ps(a.y + r * a.y_stride, static_cast<__mmask16>(lanes), total[r][0]);
-    _mm512_mask_storeu_ps(a.y + r * a.y_stride + 16, static_cast<__mmask16>(lanes >> 16),
-                          total[r][1]);
-  }
+}
+
+template <int R, int P = 1>
+void multiply(const Table4TileArgs* panels) {
+  const Table4Scales& scales = panels[0].scales;
+  if (scales.nested != nullptr) return multiply_panels<R, P, Scaling::nested>(panels);
+  if (scales.zeros != nullptr) return multiply_panels<R, P, Scaling::zeros>(panels);
+  multiply_panels<R, P, Scaling::plain>(panels);
 }
 
 void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
@@ -221,19 +264,12 @@ void widen(const std::uint16_t* in, std::int64_t count, float* out) {
   }
 }
 
-template <int R>
-void multiply(const Table4TileArgs& a) {
-  if (a.scales.nested != nullptr) return multiply<R, Scaling::nested>(a);
-  if (a.scales.zeros != nullptr) return multiply<R, Scaling::zeros>(a);
-  multiply<R, Scaling::plain>(a);
-}
-
 constexpr int kSizes[] = {1, 2, 3, 4, 6};
 constexpr Table4Tile kTiles[] = {multiply<1>, multiply<2>, multiply<3>, multiply<4>, multiply<6>};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx512{kSizes,        kTiles, 5,      quantize,
-                                             expand_scales, true,   decode, widen};
+const Table4PanelKernels kTable4PanelsAvx512{
+    kSizes, kTiles, 5, multiply<1, 2>, quantize, expand_scales, true, decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -48,12 +48,14 @@ struct Table4TileArgs {
   std::int64_t rows;     // to write, at most the tile's
   std::int64_t outputs;  // to write, at most 32
 };
-using Table4Tile = void (*)(const Table4TileArgs&);
+/// Of neighbouring panels that share all but codes, scales, y and outputs.
+using Table4Tile = void (*)(const Table4TileArgs* panels);
 
 struct Table4PanelKernels {
-  const int* sizes;  // rows of a tile, ascending from 1
-  const Table4Tile* tiles;
+  const int* sizes;         // rows of a tile, ascending from 1
+  const Table4Tile* tiles;  // one panel
   int count;
+  Table4Tile two_panels;  // times one row; null: there is none
   /// x[64 * blocks] to codes = rint(x * 127 / absmax), scales = absmax / 127 and sums, a block of
   /// 64 at a time.
   void (*quantize)(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
