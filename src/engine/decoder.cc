@@ -110,7 +110,7 @@ std::vector<std::int32_t> Decoder::likeliest(std::span<const std::int32_t> ids, 
     }
     begun_ = true;
   }
-  const std::vector<std::int32_t> chosen = tokens_->read();
+  std::vector<std::int32_t> chosen = tokens_->read();
   if (std::ranges::find(chosen, -1) != chosen.end()) {
     stop();
     throw InputError("the model", "logits", "not finite",
