@@ -48,6 +48,8 @@ class OnTheGpu(CommandTest):
         for model in ("gpt2-tiny", "llama-tiny", "mistral-tiny", "qwen2-tiny", "llama3-tiny"):
             for weights, tolerance in TOLERANCES.items():
                 for kv in ("fp32", "fp16"):
+                    if (model, weights) == ("llama3-tiny", "nf4-dq"):
+                        continue  # 96 columns, see below
                     with self.subTest(model=model, weights=weights, kv=kv):
                         flags = ["--weights", weights, "--kv", kv]
                         expected = self.logits(GOLDEN / model, *flags)
@@ -79,6 +81,9 @@ class OnTheGpu(CommandTest):
                                 (["--attention", "eager"], ["--attention", "eager"]),
                                 (["--numerics", "invariant"], ["--numerics", "invariant"])):
             self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda", *flags], *mentions)
+        self.assert_refused(["logits", GOLDEN / "llama3-tiny", "--ids", "1", "-o", self.folder / "x", "--weights", "nf4-dq",
+                             "--device", "cuda"], "q_proj", "96 columns")
+        self.assertFalse((self.folder / "x").exists())
 
     def test_eval_and_bench(self):
         scored = self.json_of("eval", MODELS / "demo", "--limit-tokens", 600, "--device", "cuda", "--weights", "fp16")
@@ -93,7 +98,8 @@ class OnTheGpu(CommandTest):
             self.assertEqual(row["backend"], "CUDA")
             self.assertTrue(row["gpu_info"])
             self.assertGreater(row["peak_memory_bytes"], row["model_size"])
-            self.assertTrue(all(kernel.endswith("_cuda") for kernel in row["kernels"]), row["kernels"])
+            # The host takes the first token behind a prompt.
+            self.assertTrue(all(kernel.endswith("_cuda") for kernel in set(row["kernels"]) - {"sample"}), row["kernels"])
 
 
 if __name__ == "__main__":
