@@ -17,6 +17,13 @@ __device__ inline float minus_infinity() {
   return __int_as_float(0xff800000);
 }
 
+/// 2^x; results below f32's normal ones are zero.
+__device__ inline float power_of_two(float x) {
+  float result = 0;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 /// Two values as the 16-bit type that a cache of this format is multiplied in.
 template <KvFormat kFormat>
 __device__ inline std::uint32_t pack16(float a, float b) {
@@ -120,15 +127,16 @@ struct CacheSizes {
         tiles(padded_dim / 16) {}
 };
 
-/// The warp's asynchronous copy of one head's keys (or values) of a block, and of int8's scales
-/// right behind them. The caller closes the group.
-template <KvFormat kFormat>
-__device__ inline void copy_part(unsigned char* to, const std::byte* from, const float* scales,
-                                 int bytes, int lane) {
+/// int8's scales of one head's keys (or values) of a block.
+inline constexpr int kScaleBytes = kBlockTokens * 4;
+
+/// The warp's asynchronous copies of one head's keys (or values) of a block, and of their scales.
+/// The caller closes the group.
+__device__ inline void copy_codes(unsigned char* to, const std::byte* from, int bytes, int lane) {
   for (int i = lane * 16; i < bytes; i += 32 * 16) cuda_device::copy_async(to + i, from + i);
-  if constexpr (kFormat == KvFormat::int8) {
-    if (lane < kBlockTokens / 4) cuda_device::copy_async(to + bytes + lane * 16, scales + lane * 4);
-  }
+}
+__device__ inline void copy_scales(unsigned char* to, const float* from, int lane) {
+  if (lane < kScaleBytes / 16) cuda_device::copy_async(to + lane * 16, from + lane * 4);
 }
 
 /// Kernels are compiled for head dims of 64, 80, 96 and 128, as so many tiles, and once for up to
@@ -154,10 +162,10 @@ void with_tiles(int tiles, Fn&& fn) {
   }
 }
 
-/// What copy_part() fills.
+/// Codes and the scales behind them.
 template <KvFormat kFormat>
 __host__ __device__ constexpr int part_slot_bytes(int head_bytes) {
-  return head_bytes + (kFormat == KvFormat::int8 ? kBlockTokens * 4 : 0);
+  return head_bytes + (kFormat == KvFormat::int8 ? kScaleBytes : 0);
 }
 
 }  // namespace plimsoll::kernels

@@ -43,6 +43,7 @@ struct DeviceCase {
       : shape(shape_of), sequences(std::move(lengths)) {
     std::vector<float> queries;
     std::vector<std::int32_t> line_of, position_of;
+    hosts.reserve(sequences.size());
     for (const SequenceLength& sequence : sequences) {
       const AttentionShape of{shape.heads,     shape.kv_heads, shape.head_dim, sequence.rows,
                               sequence.length, true,           shape.window};

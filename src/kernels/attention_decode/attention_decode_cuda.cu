@@ -1,12 +1,10 @@
 // The kernel:
 //
-//   grid    (splits, KV heads x groups of eight queries, rows). A split is 8 n blocks of 16 tokens
-//   at
-//           an absolute position; n grows with the sequence, so that there are at most 64 splits
-//   block   8 warps (4 over f32). Warp w has blocks w, w + 8, ... of the split: its keys come into
-//   one slot of
-//           shared memory and its values into another by asynchronous copies, each requested when
-//           the one before has been used. Several blocks on a multiprocessor keep its memory busy
+//   grid    (splits, KV heads x groups of eight queries, rows). A split is 8 n blocks of 16 tokens,
+//           at an absolute position; n grows with the sequence, so that there are at most 32
+//   block   8 warps (4 over f32). Warp w has blocks w, w + 8, ... of the split. Keys come into one
+//           slot of shared memory and values into another by asynchronous copies, each requested
+//           when the one before has been used. Several blocks on a multiprocessor keep memory busy
 //   end     the warps' sums are put together in shared memory, the splits' by the last block of the
 //           row and head to be done, both in their order
 #include "kernels/attention_decode/attention_decode_cuda.h"
@@ -31,7 +29,7 @@ template <KvFormat kFormat, class Ops>
 SharedLayout shared_layout(const CacheSizes& sizes) {
   constexpr int kWarps = decode_warps(kFormat);
   SharedLayout at{};
-  at.slot = part_slot_bytes<kFormat>(sizes.head);
+  at.slot = part_slot_bytes<kFormat>(sizes.head) + (kFormat == KvFormat::int8 ? kScaleBytes : 0);
   // The sums of warps lie where keys and values were.
   const int sums = kWarps * kQueries * (sizes.padded_dim + 4) * 4;
   at.scratch = max(2 * kWarps * at.slot, sums);
@@ -88,21 +86,29 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const DeviceDecodeArgs& args = plan.args;
   const CacheSizes& sizes = plan.sizes;
+  const auto thread = static_cast<int>(threadIdx.x);
+  const bool rotates = args.k != nullptr && args.frequencies != nullptr;
+  float frequency = 0;  // asked for early, like the position
+  if (rotates && thread < sizes.head_dim / 2) frequency = args.frequencies[thread];
   const Work work(plan, kWarps);
   if (work.split >= work.splits) return;
 
   unsigned char* const keys = shared + 2 * warp * at.slot;
   unsigned char* const values = keys + at.slot;
   const std::int32_t* const table = table_of(args.kv, work.row);
+  // int8's scales of values come with the keys: weights are multiplied with them.
   const auto request = [&](int b, bool key) {
     if (b < work.blocks) {
       const std::int64_t block = table[b];
-      copy_part<kFormat>(
+      const std::int64_t scales = block * sizes.block_scales + work.kv_head * kBlockTokens;
+      copy_codes(
           key ? keys : values,
           (key ? args.kv.keys : args.kv.values) + block * sizes.block + work.kv_head * sizes.head,
-          (key ? args.kv.key_scales : args.kv.value_scales) + block * sizes.block_scales +
-              work.kv_head * kBlockTokens,
           sizes.head, lane);
+      if (kFormat == KvFormat::int8 && key) {
+        copy_scales(keys + sizes.head, args.kv.key_scales + scales, lane);
+        copy_scales(keys + sizes.head + kScaleBytes, args.kv.value_scales + scales, lane);
+      }
     }
     cuda_device::close_copy_group();
   };
@@ -117,10 +123,9 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
     request(first, true);
     request(first, false);
   }
-  if (args.k != nullptr && args.frequencies != nullptr) {
-    for (int i = static_cast<int>(threadIdx.x); i < sizes.head_dim / 2; i += kThreads) {
-      angles[i] = rope_angle(work.position, args.frequencies[i]);
-    }
+  if (rotates) {
+    static_assert(kThreads >= kMaxDeviceHeadDim / 2);
+    if (thread < sizes.head_dim / 2) angles[thread] = rope_angle(work.position, frequency);
     __syncthreads();
   }
   cuda_device::wait_for_previous();
@@ -147,12 +152,8 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
     cuda_device::wait_for_copies<1>();
     __syncwarp();
     ops.score(keys, s);
-    if constexpr (kFormat == KvFormat::int8) {  // both scales are read below
-      cuda_device::wait_for_copies<0>();
-      __syncwarp();
-    }
-    weigh<kFormat>(sums, s, plan.factor, reinterpret_cast<const float*>(keys + sizes.head),
-                   reinterpret_cast<const float*>(values + sizes.head), seen, held, sizes.tiles,
+    const auto* scales = reinterpret_cast<const float*>(keys + sizes.head);
+    weigh<kFormat>(sums, s, plan.factor, scales, scales + kBlockTokens, seen, held, sizes.tiles,
                    lane);
     __syncwarp();
     request(b + kWarps, true);
@@ -192,7 +193,7 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
     float largest = own_total.x;
     for (int i = 1; i < 8; i *= 2)
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, i));
-    const float weight = own_total.x == minus_infinity() ? 0 : exp2f(own_total.x - largest);
+    const float weight = own_total.x == minus_infinity() ? 0 : power_of_two(own_total.x - largest);
     float total = weight * own_total.y;
     for (int i = 1; i < 8; i *= 2) total += __shfl_xor_sync(0xffffffffu, total, i);
     if (part < kWarps) warp_weights[query][part] = weight;
@@ -221,16 +222,16 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
     }
   }
   if (work.splits == 1) return;
-  __threadfence();
   __syncthreads();
-  if (threadIdx.x == 0) {
+  if (thread == 0) {
     const auto last = static_cast<unsigned>(work.splits - 1);
     const int counter = work.row * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y);
+    __threadfence();  // the barrier has made the block's writes this thread's
     is_last = atomicInc(plan.counters + counter, last) == last;
+    __threadfence();
   }
   __syncthreads();
   if (!is_last) return;
-  __threadfence();
   join_splits(plan, work, of_warps, warp, lane);
 }
 

@@ -62,12 +62,19 @@ struct Operands {
     const std::uint32_t b0 = transpose8(pack16<kFormat>(weights[0], weights[1]));
     const std::uint32_t b1 = transpose8(pack16<kFormat>(weights[2], weights[3]));
     const ValueMask mask(seen, held, lane);
+    // Two loops: one with a choice in it is not scheduled as well.
+    if (mask.all) {
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-      if (!kExactTiles<kTiles> && tile >= tiles) break;
-      uint4 a = tile_operand<kFormat>(values, tile, lane);
-      if (!mask.all) a = mask.keep(a);
-      mma16<kFormat>(o[tile], a, b0, b1);
+      for (int tile = 0; tile < kTiles; ++tile) {
+        if (!kExactTiles<kTiles> && tile >= tiles) break;
+        mma16<kFormat>(o[tile], tile_operand<kFormat>(values, tile, lane), b0, b1);
+      }
+    } else {
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        if (!kExactTiles<kTiles> && tile >= tiles) break;
+        mma16<kFormat>(o[tile], mask.keep(tile_operand<kFormat>(values, tile, lane)), b0, b1);
+      }
     }
   }
 };

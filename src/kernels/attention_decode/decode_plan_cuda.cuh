@@ -7,7 +7,7 @@
 
 namespace plimsoll::kernels {
 
-inline constexpr int kMaxSplits = 64;
+inline constexpr int kMaxSplits = 32;
 inline constexpr int kMaxCounters = 1 << 16;  // of rows times heads
 
 /// Softmax over some keys, unfinished: the largest score (in powers of two) and the sum of

@@ -48,10 +48,10 @@ __device__ void weigh(Sums<kTiles>& sums, float (&s)[4], float factor, const flo
 #pragma unroll
   for (int j = 0; j < 2; ++j) {
     const float largest = fmaxf(sums.largest[j], max_of_groups(fmaxf(s[j], s[j + 2])));
-    shrink[j] = exp2f(sums.largest[j] - largest);
+    shrink[j] = power_of_two(sums.largest[j] - largest);
     sums.largest[j] = largest;
-    s[j] = exp2f(s[j] - largest);
-    s[j + 2] = exp2f(s[j + 2] - largest);
+    s[j] = power_of_two(s[j] - largest);
+    s[j + 2] = power_of_two(s[j + 2] - largest);
     sums.total[j] = sums.total[j] * shrink[j] + s[j] + s[j + 2];
   }
   if constexpr (kScaled) {
@@ -78,7 +78,7 @@ __device__ inline float join(const Totals* totals, int count, float* weights, in
   float total = 0;
   for (int i = lane; i < count; i += 32) {
     const float2 part = __ldcg(&totals[i]);
-    const float weight = exp2f(part.x - largest);
+    const float weight = power_of_two(part.x - largest);
     weights[i] = weight;
     total += weight * part.y;
   }
@@ -127,7 +127,7 @@ __device__ inline void join_splits(const Plan& plan, const Work& work, float* sc
     const float* parts = plan.split_sums + (first + query * kMaxSplits) * plan.sizes.padded_dim;
     float4 sum{};
     if (share < shares) {
-#pragma unroll 4
+#pragma unroll 16
       for (int split = share; split < work.splits; split += shares) {
         add(sum, weights[query][split],
             __ldcg(

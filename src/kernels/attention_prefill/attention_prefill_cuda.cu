@@ -56,9 +56,9 @@ __device__ uint4 load_queries(const float* q, std::int64_t stride, int rows, int
 /// A warp's 16 rows over the keys so far; a lane has rows g and g + 8.
 template <KvFormat kFormat, int kTiles>
 struct Rows {
-  float largest[2];
-  float total[2];  // of this lane's tokens
-  float unit = 0;  // int8: o is in units of the largest value scale so far
+  float largest[2];  // score, before the softmax's scale
+  float total[2];    // of this lane's tokens
+  float unit = 0;    // int8: o is in units of the largest value scale so far
   float o[2 * kTiles][4];
   int tiles;
   int lane;
@@ -74,7 +74,9 @@ struct Rows {
         last(last_of) {}
 
   /// Scores become weights of the softmax so far. s: 64 tokens, block b's in s[2 b] and s[2 b + 1].
-  /// position: of row g. Keys [position - window + 1, position] are seen (window 0: [0, position]).
+  /// position: of row g. Keys [position - window + 1, position] are seen (window 0: [0, position]);
+  /// kWhole: all of the tile are, by every row of the group.
+  template <bool kWhole>
   __device__ void weigh(float (&s)[2 * kTileBlocks][4], const PrefillPlan& plan, int position,
                         int first_token, const Blocks& blocks, const unsigned char* keys,
                         const unsigned char* values) {
@@ -86,19 +88,18 @@ struct Rows {
 #pragma unroll
     for (int n = 0; n < 2 * kTileBlocks; ++n) {
       const int in_block = n % 2 * 8 + lane % 4 * 2;
-      const bool there = blocks.has(n / 2);
+      const bool there = kWhole || blocks.has(n / 2);
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        float scale = plan.factor;
         if constexpr (kScaled) {
           const auto* scales =
               reinterpret_cast<const float*>(keys + n / 2 * plan.slot + plan.sizes.head);
-          if (there) scale *= scales[in_block + j % 2];
+          if (there) s[n][j] *= scales[in_block + j % 2];
         }
         const int row = position + j / 2 * 8;
         const int token = first_token + n * 8 + lane % 4 * 2 + j % 2;
-        const bool seen = token <= row && (window == 0 || token > row - window);
-        s[n][j] = seen ? s[n][j] * scale : minus_infinity();
+        const bool seen = kWhole || (token <= row && (window == 0 || token > row - window));
+        s[n][j] = seen ? s[n][j] : minus_infinity();
         high[j / 2] = fmaxf(high[j / 2], s[n][j]);
       }
       if constexpr (kScaled) {
@@ -108,7 +109,7 @@ struct Rows {
         for (int j = 0; j < 2; ++j) {
           const int token = first_token + n * 8 + lane % 4 * 2 + j;
           value_scale[n][j] =
-              there && token >= seen_from && token <= last ? scales[in_block + j] : 0;
+              kWhole || (there && token >= seen_from && token <= last) ? scales[in_block + j] : 0;
           new_unit = fmaxf(new_unit, value_scale[n][j]);
         }
       }
@@ -120,16 +121,16 @@ struct Rows {
       high[i] = fmaxf(high[i], __shfl_xor_sync(0xffffffffu, high[i], 2));
       // No key seen yet: nothing to shrink, all weights are 2^-inf = 0.
       const float base = high[i] == minus_infinity() ? 0 : high[i];
-      shrink[i] = exp2f(largest[i] - base);
+      shrink[i] = power_of_two((largest[i] - base) * plan.factor);
       largest[i] = high[i];
-      high[i] = base;
+      high[i] = -base * plan.factor;
       total[i] *= shrink[i];
     }
 #pragma unroll
     for (int n = 0; n < 2 * kTileBlocks; ++n) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        s[n][j] = exp2f(s[n][j] - high[j / 2]);
+        s[n][j] = power_of_two(fmaf(s[n][j], plan.factor, high[j / 2]));
         total[j / 2] += s[n][j];
       }
     }
@@ -156,11 +157,12 @@ struct Rows {
   }
 
   /// o += weights times values.
+  template <bool kWhole>
   __device__ void mix(const float (&s)[2 * kTileBlocks][4], const unsigned char* values, int slot,
                       int first_token, const Blocks& blocks) {
 #pragma unroll
     for (int b = 0; b < kTileBlocks; ++b) {
-      if (!blocks.has(b)) continue;
+      if (!kWhole && !blocks.has(b)) continue;
       const uint4 p{pack16<kFormat>(s[2 * b][0], s[2 * b][1]),
                     pack16<kFormat>(s[2 * b][2], s[2 * b][3]),
                     pack16<kFormat>(s[2 * b + 1][0], s[2 * b + 1][1]),
@@ -171,7 +173,7 @@ struct Rows {
       for (int tile = 0; tile < kTiles; ++tile) {
         if (!kExactTiles<kTiles> && tile >= tiles) break;
         uint4 v = tile_operand<kFormat>(values + b * slot, tile, lane);
-        if (!mask.all) v = mask.keep(v);
+        if (!kWhole) v = mask.keep(v);
         mma16<kFormat>(o[2 * tile], p, v.x, v.z);
         mma16<kFormat>(o[2 * tile + 1], p, v.y, v.w);
       }
@@ -239,10 +241,14 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
       const std::int64_t block = table[tile * kTileBlocks + b];
       const std::int64_t from = block * sizes.block + kv_head * sizes.head;
       const std::int64_t scales = block * sizes.block_scales + kv_head * kBlockTokens;
-      copy_part<kFormat>(part_at(tile, 0) + b * plan.slot, args.kv.keys + from,
-                         args.kv.key_scales + scales, sizes.head, lane);
-      copy_part<kFormat>(part_at(tile, 1) + b * plan.slot, args.kv.values + from,
-                         args.kv.value_scales + scales, sizes.head, lane);
+      unsigned char* const keys = part_at(tile, 0) + b * plan.slot;
+      unsigned char* const values = part_at(tile, 1) + b * plan.slot;
+      copy_codes(keys, args.kv.keys + from, sizes.head, lane);
+      copy_codes(values, args.kv.values + from, sizes.head, lane);
+      if constexpr (kFormat == KvFormat::int8) {
+        copy_scales(keys + sizes.head, args.kv.key_scales + scales, lane);
+        copy_scales(values + sizes.head, args.kv.value_scales + scales, lane);
+      }
     }
     cuda_device::close_copy_group();
   };
@@ -268,10 +274,9 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
   }
 
   Rows<kFormat, kTiles> sums(sizes.tiles, lane, seen_from, last);
-  for (int t = first_tile; t < tiles; ++t) {
-    request(t + 1);
-    cuda_device::wait_for_copies<1>();
-    __syncthreads();
+  // kWhole: no branch within, so that loads and products are scheduled across blocks.
+  const auto add_tile = [&](int t, auto whole) {
+    constexpr bool kWhole = decltype(whole)::value;
     const unsigned char* const keys = part_at(t, 0);
     const unsigned char* const values = part_at(t, 1);
     const Blocks blocks = blocks_of(t);
@@ -287,14 +292,27 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
       }
 #pragma unroll
       for (int b = 0; b < kTileBlocks; ++b) {
-        if (!blocks.has(b)) continue;
+        if (!kWhole && !blocks.has(b)) continue;
         const uint4 k = tile_operand<kFormat>(keys + b * plan.slot, tile, lane);
         mma16<kFormat>(s[2 * b], a, k.x, k.z);
         mma16<kFormat>(s[2 * b + 1], a, k.y, k.w);
       }
     }
-    sums.weigh(s, plan, position + warp_row + lane / 4, t * kTileTokens, blocks, keys, values);
-    sums.mix(s, values, plan.slot, t * kTileTokens, blocks);
+    sums.template weigh<kWhole>(s, plan, position + warp_row + lane / 4, t * kTileTokens, blocks,
+                                keys, values);
+    sums.template mix<kWhole>(s, values, plan.slot, t * kTileTokens, blocks);
+  };
+  for (int t = first_tile; t < tiles; ++t) {
+    request(t + 1);
+    cuda_device::wait_for_copies<1>();
+    __syncthreads();
+    const bool whole = (t + 1) * kTileTokens - 1 <= position &&
+                       (window == 0 || t * kTileTokens > position + kRows - 1 - window);
+    if (whole) {
+      add_tile(t, std::true_type{});
+    } else {
+      add_tile(t, std::false_type{});
+    }
     __syncthreads();
   }
   sums.write(args.out + ((begin + warp_row) * args.heads + head) * sizes.head_dim,

@@ -55,11 +55,16 @@ struct Scratch {
   Best* parts;           // [rows, kParts]
 };
 
-__device__ Best block_best(Best best, Best* shared) {
+__device__ Best warp_best(Best best) {
   for (int lane = 16; lane > 0; lane /= 2) {
     best.take(__shfl_xor_sync(0xffffffffu, best.score, lane),
               __shfl_xor_sync(0xffffffffu, best.id, lane));
   }
+  return best;
+}
+
+__device__ Best block_best(Best best, Best* shared) {
+  best = warp_best(best);
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
   __syncthreads();
   for (int w = 0; w < kThreads / 32; ++w) best.take(shared[w].score, shared[w].id);
@@ -96,16 +101,18 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
   best = block_best(best, warps);
-  if (threadIdx.x != 0) return;
-  scratch.parts[row * kParts + part] = best;
-  __threadfence();
-  if (atomicInc(scratch.parts_done + row, kParts - 1) != kParts - 1) return;
-  __threadfence();
-  best = Best::none();
-  for (int i = 0; i < kParts; ++i) {
-    const Best& other = scratch.parts[row * kParts + i];
-    best.take(__ldcg(&other.score), __ldcg(&other.id));
+  if (threadIdx.x >= 32) return;
+  unsigned before = 0;
+  if (threadIdx.x == 0) {
+    scratch.parts[row * kParts + part] = best;
+    __threadfence();
+    before = atomicInc(scratch.parts_done + row, kParts - 1);
+    __threadfence();
   }
+  if (__shfl_sync(0xffffffffu, before, 0) != kParts - 1) return;
+  const Best& of_lane = scratch.parts[row * kParts + threadIdx.x % kParts];
+  best = warp_best({__ldcg(&of_lane.score), __ldcg(&of_lane.id)});
+  if (threadIdx.x != 0) return;
   const int id = best.id == kNone ? -1 : best.id;
   args.ids[row] = id;
   if (args.positions != nullptr) args.positions[row] = static_cast<int>(position) + 1;

@@ -29,6 +29,7 @@ struct Problem {
         stride((kHeads + 2 * kKvHeads) * head_dim_of),
         format(format_of),
         values(cases::normal_values(rows * stride, 3)) {
+    if (rotated) frequencies.reserve(static_cast<std::size_t>(head_dim / 2));
     for (std::int64_t i = 0; rotated && i < head_dim / 2; ++i) {
       frequencies.push_back(static_cast<float>(
           std::pow(10'000.0, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim))));
