@@ -11,7 +11,7 @@
 
 namespace plimsoll::cuda {
 
-/// One run of one kernel, copy or fill; nanoseconds of CUPTI's clock.
+/// One run of one kernel, copy or fill; nanoseconds of std::chrono::steady_clock, as a trace's.
 struct KernelRun {
   std::string name;  // "decode_kernel<fp16, 8>"; copies are "copy", fills "fill"
   std::int64_t begin_ns = 0;

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 
@@ -30,6 +31,7 @@ constexpr std::size_t kAlignment = 8;
 struct Library {
   std::string missing;
   decltype(&cuptiActivityRegisterCallbacks) set_callbacks = nullptr;
+  decltype(&cuptiActivityRegisterTimestampCallback) set_clock = nullptr;
   decltype(&cuptiActivityEnable) enable = nullptr;
   decltype(&cuptiActivityDisable) disable = nullptr;
   decltype(&cuptiActivityFlushAll) flush = nullptr;
@@ -57,6 +59,7 @@ const Library& library() {
       if (function == nullptr) found.missing = fmt::format("{} has no {}", name, symbol);
     };
     find(found.set_callbacks, "cuptiActivityRegisterCallbacks");
+    find(found.set_clock, "cuptiActivityRegisterTimestampCallback");
     find(found.enable, "cuptiActivityEnable");
     find(found.disable, "cuptiActivityDisable");
     find(found.flush, "cuptiActivityFlushAll");
@@ -85,6 +88,12 @@ template <class Record>
 KernelRun run_of(const Record& record, std::string name) {
   return {std::move(name), static_cast<std::int64_t>(record.start),
           static_cast<std::int64_t>(record.end - record.start)};
+}
+
+std::uint64_t CUPTIAPI now_ns() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
 }
 
 void CUPTIAPI give_buffer(std::uint8_t** buffer, std::size_t* size, std::size_t* most_records) {
@@ -128,6 +137,7 @@ Support cupti_support() {
 void start_cupti() {
   PLIMSOLL_CUDA_CHECK(cudaDeviceSynchronize());  // what came before is not recorded
   recording().runs.clear();
+  check(library().set_clock(now_ns), "setting the clock");
   check(library().set_callbacks(give_buffer, take_buffer), "registering callbacks");
   for (const CUpti_ActivityKind kind : kKinds) check(library().enable(kind), "recording");
 }
