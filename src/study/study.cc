@@ -48,7 +48,7 @@ void Study::Impl::plan() {
     result.weights = quant::format_name(variant.weights);
     result.attention = ops::attention_name(variant.attention);
     result.kv = kv::kv_format_name(variant.kv);
-    if (options.context.device != nullptr) result.device = options.context.device->kind();
+    result.device = options.context.device == nullptr ? "cpu" : options.context.device->kind();
     result.memory = {need.weights, need.kv, need.workspace, std::nullopt, need.total()};
     result.reason = why_not(need, options.context, options.memory_limit_bytes);
     result.status = result.reason ? "does_not_fit" : kPending;
