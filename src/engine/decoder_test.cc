@@ -113,6 +113,7 @@ TEST_F(DecoderTest, StepsThatAreBegunEarlyAreTheSame) {
   Decoder ahead(model, context, pointers(), 48);
   std::vector<std::int32_t> ids{3, 4};
   std::vector<std::vector<std::int32_t>> all;
+  all.reserve(30);
   for (int step = 0; step < 30; ++step) all.push_back(ids = ahead.likeliest(ids, step < 29));
   EXPECT_EQ(sequences[0].length(), 30);
   // Another pool gives its blocks in the same order.
