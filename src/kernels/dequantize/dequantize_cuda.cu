@@ -1,4 +1,6 @@
-// A warp takes a chunk as gemv_layout.h draws it: a lane has 8 bytes of codes of rows g and g + 8.
+// A block takes a tile and a warp of it a chunk, as gemv_layout.h draws it: a lane has 8 bytes of
+// codes of rows g and g + 8. Bound by memory, and by how it is written: stores of less than the 32
+// bytes that memory takes at a time made it eight times as slow.
 #include <cuda_fp8.h>
 
 #include "core/cuda/runtime_cuda.h"
@@ -75,73 +77,108 @@ __device__ float decoded(const uint2& codes, int i, const Scale& of, const float
   }
 }
 
+// Two neighbours in 16 bits.
 template <Element kElement>
-__device__ void store(void* out, std::int64_t at, float a) {
+__device__ std::uint32_t pair_bits(float a, float b) {
+  return kElement == Element::f16 ? cuda_device::half2_bits(a, b) : cuda_device::bf162_bits(a, b);
+}
+
+// The lane's kShare values to row[column], which lies at a multiple of kShare; the four lanes of a
+// row are neighbours, all of a warp take part.
+template <Element kElement, int kShare>
+__device__ void store(void* row, int column, const float (&values)[kShare], bool wanted) {
   if constexpr (kElement == Element::f32) {
-    static_cast<float*>(out)[at] = a;
+    auto* to = static_cast<float*>(row) + column;
+#pragma unroll
+    for (int i = 0; i < kShare; i += 2) {
+      if (wanted) *reinterpret_cast<float2*>(to + i) = {values[i], values[i + 1]};
+    }
   } else {
-    const std::uint32_t bits =
-        kElement == Element::f16 ? cuda_device::half2_bits(a, a) : cuda_device::bf162_bits(a, a);
-    static_cast<std::uint16_t*>(out)[at] = static_cast<std::uint16_t>(bits);
+    std::uint32_t words[kShare / 2];
+#pragma unroll
+    for (int i = 0; i < kShare / 2; ++i)
+      words[i] = pair_bits<kElement>(values[2 * i], values[2 * i + 1]);
+    auto* to = static_cast<std::uint16_t*>(row) + column;
+    if constexpr (kShare == 16) {
+      // 32 bytes a lane, stored by 16. Neighbours exchange halves, so that both stores fill whole
+      // sectors: the first those of the even lane, the second those of the odd one.
+      const bool odd = threadIdx.x % 2 != 0;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const std::uint32_t got = __shfl_xor_sync(0xffffffffu, odd ? words[i] : words[i + 4], 1);
+        (odd ? words[i] : words[i + 4]) = got;
+      }
+      to += odd ? -8 : 0;  // words: the even lane's place, then the odd one's
+      if (!wanted) return;
+      *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
+      *reinterpret_cast<uint4*>(to + 16) = {words[4], words[5], words[6], words[7]};
+    } else if constexpr (kShare == 8) {
+      if (wanted) *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
+    } else if constexpr (kShare == 4) {
+      if (wanted) *reinterpret_cast<uint2*>(to) = {words[0], words[1]};
+    } else {
+      if (wanted) *reinterpret_cast<std::uint32_t*>(to) = words[0];
+    }
   }
 }
 
-// A pair of neighbours, the first at an even place.
-template <Element kElement>
-__device__ void store(void* out, std::int64_t at, float a, float b) {
-  if constexpr (kElement == Element::f32) {
-    reinterpret_cast<float2*>(out)[at / 2] = {a, b};
-  } else {
-    reinterpret_cast<std::uint32_t*>(out)[at / 2] =
-        kElement == Element::f16 ? cuda_device::half2_bits(a, b) : cuda_device::bf162_bits(a, b);
+// The same of columns that lie anywhere.
+template <Element kElement, int kShare>
+__device__ void scatter(void* row, const std::int32_t* columns, const float (&values)[kShare]) {
+#pragma unroll
+  for (int i = 0; i < kShare; ++i) {
+    const int to = columns[i];
+    if (to < 0) continue;
+    if constexpr (kElement == Element::f32) {
+      static_cast<float*>(row)[to] = values[i];
+    } else {
+      static_cast<std::uint16_t*>(row)[to] =
+          static_cast<std::uint16_t>(pair_bits<kElement>(values[i], 0));
+    }
   }
 }
 
 template <Format kFormat, Element kElement>
 __global__ void __launch_bounds__(kThreads)
     dequantize_kernel(const __grid_constant__ DeviceWeights w, std::int64_t row_begin,
-                      std::int64_t row_end, void* out) {
+                      std::int64_t row_end, unsigned char* out) {
   constexpr int kShare = gemv::chunk_columns(kFormat) / 4;  // columns of a lane
-  __shared__ float levels[16];
+  constexpr int kBytes = kElement == Element::f32 ? 4 : 2;
+  const int tile = static_cast<int>(blockIdx.x);
   cuda_device::let_next_start();
+  // Rows of a tile lie together, those of its second half perhaps elsewhere.
+  bool wanted = false;
+  for (const int j : {0, 7, 8, 15}) {
+    const std::int64_t row = w.order.row(tile, j);
+    wanted |= row >= row_begin && row < row_end;
+  }
+  if (!wanted) return;
+  __shared__ float levels[16];
   if (w.levels != nullptr && threadIdx.x < 16) levels[threadIdx.x] = w.levels[threadIdx.x];
   __syncthreads();
   cuda_device::wait_for_previous();
+  const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const auto warp = static_cast<std::int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
-  const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * (kThreads / 32);
-  const std::int64_t count = static_cast<std::int64_t>(w.tiles) * w.chunks;
-  for (std::int64_t at = warp; at < count; at += warps) {
-    const auto tile = static_cast<int>(at / w.chunks);
-    const auto chunk = static_cast<int>(at % w.chunks);
-    // Rows of a tile lie together, those of its second half perhaps elsewhere.
-    bool wanted = false;
-    for (const int j : {0, 7, 8, 15}) {
-      const std::int64_t row = w.order.row(tile, j);
-      wanted |= row >= row_begin && row < row_end;
-    }
-    if (!wanted) continue;
-    const uint4 codes = reinterpret_cast<const uint4*>(w.codes + at * gemv::kCodeBytes)[lane];
+  const unsigned char* tile_codes =
+      w.codes + static_cast<std::int64_t>(tile) * w.chunks * gemv::kCodeBytes;
+  for (int chunk = warp; chunk < w.chunks; chunk += kThreads / 32) {
+    const uint4 codes = reinterpret_cast<const uint4*>(tile_codes + chunk * gemv::kCodeBytes)[lane];
     const int column = (chunk * 4 + lane % 4) * kShare;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int j = lane / 4 + half * 8;
       const std::int64_t row = w.order.row(tile, j);
-      if (row < row_begin || row >= row_end) continue;
+      const bool inside = row >= row_begin && row < row_end;
       const uint2 mine = half == 0 ? uint2{codes.x, codes.y} : uint2{codes.z, codes.w};
       const Scale of = scale_of<kFormat>(w, tile, chunk, j);
-      const std::int64_t start = (row - row_begin) * w.columns;
+      float values[kShare];
 #pragma unroll
-      for (int i = 0; i < kShare; i += 2) {
-        const float a = decoded<kFormat>(mine, i, of, levels);
-        const float b = decoded<kFormat>(mine, i + 1, of, levels);
-        if (w.gather == nullptr) {
-          store<kElement>(out, start + column + i, a, b);
-        } else {
-          const int2 to = *reinterpret_cast<const int2*>(w.gather + column + i);
-          if (to.x >= 0) store<kElement>(out, start + to.x, a);
-          if (to.y >= 0) store<kElement>(out, start + to.y, b);
-        }
+      for (int i = 0; i < kShare; ++i) values[i] = decoded<kFormat>(mine, i, of, levels);
+      unsigned char* to = out + (row - row_begin) * w.columns * kBytes;
+      if (w.gather == nullptr) {
+        store<kElement>(to, column, values, inside);
+      } else if (inside) {
+        scatter<kElement>(to, w.gather + column, values);
       }
     }
   }
@@ -149,16 +186,12 @@ __global__ void __launch_bounds__(kThreads)
 
 template <Format kFormat, Element kElement>
 void launch_as(const Args& args, cudaStream_t stream) {
-  const DeviceWeights& w = *args.weights;
-  const std::int64_t warps = static_cast<std::int64_t>(w.tiles) * w.chunks;
-  const std::int64_t blocks = (warps + kThreads / 32 - 1) / (kThreads / 32);
-  constexpr std::int64_t kMostBlocks = 8192;
   LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks));
+  shape.grid = dim3(static_cast<unsigned>(args.weights->tiles));
   shape.block = dim3(kThreads);
   shape.dependent = args.dependent;
-  kernels::launch(dequantize_kernel<kFormat, kElement>, shape, stream, w, args.row_begin,
-                  args.row_end, args.out);
+  kernels::launch(dequantize_kernel<kFormat, kElement>, shape, stream, *args.weights,
+                  args.row_begin, args.row_end, static_cast<unsigned char*>(args.out));
 }
 
 template <Format kFormat>
