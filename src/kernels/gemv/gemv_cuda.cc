@@ -107,7 +107,7 @@ const Limits& limits() {
 }
 
 std::size_t scratch_bytes(const DeviceWeights& weights, int rows) {
-  return rows < 2 ? 0 : family_of(weights).scratch_bytes(weights, std::min(rows, kRowsTogether));
+  return rows < 2 ? 0 : family_of(weights).scratch_bytes(weights);
 }
 
 Support supports(const Args& args) {

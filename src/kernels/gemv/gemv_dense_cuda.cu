@@ -14,7 +14,7 @@ __device__ inline std::uint32_t e4m3_to_f16(std::uint32_t bytes) {
   return (bytes & 0x80008000u) | ((bytes & 0x7f007f00u) >> 1);
 }
 
-// Activations of a chunk: [rows][columns], in 16 bits or f32.
+// Activations of a chunk: [places][columns], in 16 bits or f32.
 template <Format kWeights>
 struct DenseStage {
   static constexpr int kColumns = chunk_columns(kWeights);
@@ -22,17 +22,16 @@ struct DenseStage {
   static constexpr bool kGathers = false;
   static constexpr int kBytes = kWeights == Format::f32 ? 4 : 2;
 
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int rows) {
-    return static_cast<std::uint32_t>(rows * kColumns * kBytes);
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int places) {
+    return static_cast<std::uint32_t>(places * kColumns * kBytes);
   }
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int) { return 0; }
 
   __device__ static void put(const Plan& plan, const Prepared& to, int token, const Row& row,
                              float*) {
-    const int rows = plan.args.rows;
     row.visit([&](int c, const float4& v, bool inside) {
       if (!inside) return;
-      const int place = (c / kColumns * rows + token) * kColumns + c % kColumns;
+      const int place = (c / kColumns * plan.places + token) * kColumns + c % kColumns;
       unsigned char* at = to.activations + place * kBytes;
       if constexpr (kWeights == Format::f32) {
         *reinterpret_cast<float4*>(at) = v;
@@ -46,35 +45,28 @@ struct DenseStage {
 };
 
 // What the two products below share.
-template <Format kWeights>
+template <Format kWeights, int kPlaces>
 struct DenseBase {
   static constexpr Format kFormat = kWeights;
   static constexpr int kSlices = 16;
+  static constexpr int kRows = kPlaces;
   static constexpr int kUnroll = 2;
-  static constexpr int kStages = 6;
-  static constexpr int kRowUnroll = 2;
-  static constexpr int kRowStages = 4;
-  static constexpr int kColumns = chunk_columns(kFormat);
+  static constexpr int kStages = kPlaces == 1 ? 6 : 4;
   using Stage = DenseStage<kWeights>;
   using Sum = float;
 
   __device__ static float plus(float a, float b) { return a + b; }
 };
 
-// kBlocks of eight tokens.
-template <Format kWeights, int kBlocks>
-struct Dense : DenseBase<kWeights> {
-  using Base = DenseBase<kWeights>;
-  static constexpr int kRows = kBlocks * 8;
-  static constexpr int kColumns = Base::kColumns;
+// kPlaces: 1, or a multiple of eight.
+template <Format kWeights, int kPlaces>
+struct Dense : DenseBase<kWeights, kPlaces> {
+  static constexpr int kBlocks = (kPlaces + 7) / 8;
+  static constexpr int kColumns = chunk_columns(kWeights);
 
-  __device__ Dense(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
-                   const float*, int lane)
-      : activations(x.activations),
-        meta(meta),
-        first_chunk(first_chunk),
-        rows(plan.args.rows),
-        lane(lane) {}
+  __device__ Dense(const Plan&, const Prepared& x, int first_chunk, const float* meta, const float*,
+                   int lane)
+      : activations(x.activations), meta(meta), first_chunk(first_chunk), lane(lane) {}
 
   __device__ void begin_tile(int) {
     for (auto& block : sums)
@@ -85,8 +77,8 @@ struct Dense : DenseBase<kWeights> {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
-      const int token = min(block * 8 + lane / 4, rows - 1);
-      const int place = ((chunk - first_chunk) * rows + token) * kColumns;
+      const int token = min(block * 8 + lane / 4, kPlaces - 1);
+      const int place = ((chunk - first_chunk) * kPlaces + token) * kColumns;
       const unsigned char* x = activations + (place + lane % 4 * kColumns / 4) * 2;
       if constexpr (kWeights == Format::fp8) {
         const uint4 v = *reinterpret_cast<const uint4*>(x);
@@ -113,13 +105,14 @@ struct Dense : DenseBase<kWeights> {
     mma_f16(sum, a, x0, x1);
   }
 
-  __device__ void end_tile(float* to) {
+  template <class Put>
+  __device__ void each_sum(Put&& put) const {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int token = block * 8 + lane % 4 * 2 + i % 2;
-        if (token < rows) to[(lane / 4 + i / 2 * 8) * rows + token] = sums[block][i];
+        if (token < kPlaces) put((lane / 4 + i / 2 * 8) * kPlaces + token, sums[block][i]);
       }
     }
   }
@@ -131,20 +124,19 @@ struct Dense : DenseBase<kWeights> {
 
   const unsigned char* activations;
   const float* meta;
-  int first_chunk, rows, lane;
+  int first_chunk, lane;
   float sums[kBlocks][4];
 };
 
 // fp32: a lane has two columns of rows g and g + 8.
-template <int kTokens>
-struct Single : DenseBase<Format::f32> {
-  static constexpr int kRows = kTokens;
+template <int kPlaces>
+struct Single : DenseBase<Format::f32, kPlaces> {
+  static constexpr int kColumns = chunk_columns(Format::f32);
 
-  __device__ Single(const Plan& plan, const Prepared& x, int first_chunk, const float*,
-                    const float*, int lane)
+  __device__ Single(const Plan&, const Prepared& x, int first_chunk, const float*, const float*,
+                    int lane)
       : activations(reinterpret_cast<const float*>(x.activations)),
         first_chunk(first_chunk),
-        rows(plan.args.rows),
         lane(lane) {}
 
   __device__ void begin_tile(int) {
@@ -153,24 +145,25 @@ struct Single : DenseBase<Format::f32> {
 
   __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
     const float4 w = reinterpret_cast<const float4*>(codes)[lane];
-    const float* x = activations + (chunk - first_chunk) * rows * kColumns + lane % 4 * 2;
+    const float* x = activations + (chunk - first_chunk) * kPlaces * kColumns + lane % 4 * 2;
 #pragma unroll
-    for (int token = 0; token < kTokens; ++token) {
-      const float2 v = *reinterpret_cast<const float2*>(x + min(token, rows - 1) * kColumns);
+    for (int token = 0; token < kPlaces; ++token) {
+      const float2 v = *reinterpret_cast<const float2*>(x + token * kColumns);
       sums[token][0] = fmaf(w.y, v.y, fmaf(w.x, v.x, sums[token][0]));
       sums[token][1] = fmaf(w.w, v.y, fmaf(w.z, v.x, sums[token][1]));
     }
   }
 
-  __device__ void end_tile(float* to) {
+  template <class Put>
+  __device__ void each_sum(Put&& put) const {
 #pragma unroll
-    for (int token = 0; token < kTokens; ++token) {
+    for (int token = 0; token < kPlaces; ++token) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         float sum = sums[token][i];
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (lane % 4 == 0 && token < rows) to[(lane / 4 + i * 8) * rows + token] = sum;
+        if (lane % 4 == 0) put((lane / 4 + i * 8) * kPlaces + token, sum);
       }
     }
   }
@@ -180,21 +173,20 @@ struct Single : DenseBase<Format::f32> {
   }
 
   const float* activations;
-  int first_chunk, rows, lane;
-  float sums[kTokens][2];
+  int first_chunk, lane;
+  float sums[kPlaces][2];
 };
 
 template <Format kFormat>
 void run_dense(const Plan& plan, cudaStream_t stream) {
-  if (plan.args.rows == 1) return launch_self_staging<Dense<kFormat, 1>>(plan, stream);
-  return plan.args.rows <= 8 ? launch_rows<Dense<kFormat, 1>>(plan, stream)
-                             : launch_rows<Dense<kFormat, 2>>(plan, stream);
+  if (one_at_a_time(plan)) return launch_one<Dense<kFormat, 1>>(plan, stream);
+  return plan.args.rows <= 8 ? launch_rows<Dense<kFormat, 8>>(plan, stream)
+                             : launch_rows<Dense<kFormat, 16>>(plan, stream);
 }
 
-// Twice the bytes of fp16, for comparisons and not for speed: rows that do not fit are taken in
-// turns.
+// Twice the bytes of fp16, for comparisons and not for speed.
 void run_single(const Plan& plan, cudaStream_t stream) {
-  return plan.args.rows == 1 ? launch_self_staging<Single<1>>(plan, stream)
+  return one_at_a_time(plan) ? launch_one<Single<1>>(plan, stream)
                              : launch_rows<Single<8>>(plan, stream);
 }
 

@@ -18,21 +18,21 @@ enum class Kind : std::uint8_t {
   fixed,     // int8_static: one scale and zero point for all
 };
 
-// Activations of a chunk: codes s8 [rows][32]; with outliers also a byte [rows], not 0 where the
-// token has one among these columns, and apart from them, where it has, the outliers' values
-// [rows][32] in 16 bits, 0 for other columns.
+// Activations of a chunk: codes s8 [places][32]; with outliers also a byte [places], not 0 where
+// the token has one among these columns, and apart from them, where it has, the outliers' values
+// [places][32] in 16 bits, 0 for other columns.
 template <Kind kKind>
 struct Int8Stage {
   static constexpr int kColumns = 32;
   static constexpr bool kNeedsAll = kKind != Kind::fixed;
   static constexpr bool kGathers = false;
 
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int rows) {
-    const auto count = static_cast<std::uint32_t>(rows);
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int places) {
+    const auto count = static_cast<std::uint32_t>(places);
     return count * 32 + (kKind == Kind::outliers ? round_up(count, 16) : 0);
   }
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int rows) {
-    return kKind == Kind::outliers ? static_cast<std::uint32_t>(rows) * 64 : 0;
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int places) {
+    return kKind == Kind::outliers ? static_cast<std::uint32_t>(places) * 64 : 0;
   }
 
   __device__ static void put(const Plan& plan, const Prepared& to, int token, const Row& row,
@@ -72,9 +72,8 @@ struct Int8Stage {
 
   __device__ static void put_four(const Plan& plan, const Prepared& to, int token, int c,
                                   const Four& x, bool inside, float factor, int lane) {
-    const int rows = plan.args.rows;
     const int chunk = c / kColumns;
-    unsigned char* at = to.activations + chunk * activation_bytes(rows);
+    unsigned char* at = to.activations + chunk * activation_bytes(plan.places);
     std::uint32_t codes = 0;
     float out[4] = {};
     bool any = false;
@@ -93,9 +92,9 @@ struct Int8Stage {
       // Eight lanes have a chunk.
       const bool chunk_has = (__ballot_sync(0xffffffffu, any) >> (lane & 24) & 0xff) != 0;
       if (!inside) return;
-      if (lane % 8 == 0) at[rows * 32 + token] = chunk_has ? 1 : 0;
+      if (lane % 8 == 0) at[plan.places * 32 + token] = chunk_has ? 1 : 0;
       if (!chunk_has) return;
-      unsigned char* values = to.outliers + (chunk * rows + token) * 64 + c % kColumns * 2;
+      unsigned char* values = to.outliers + (chunk * plan.places + token) * 64 + c % kColumns * 2;
       *reinterpret_cast<uint2*>(values) =
           plan.w.source_bf16 ? uint2{bf162_bits(out[0], out[1]), bf162_bits(out[2], out[3])}
                              : uint2{half2_bits(out[0], out[1]), half2_bits(out[2], out[3])};
@@ -108,30 +107,22 @@ struct Both {
   float outliers;
 };
 
-// kBlocks of eight tokens.
-template <Kind kKind, int kBlocks>
+// kPlaces: 1, or a multiple of eight.
+template <Kind kKind, int kPlaces>
 struct Int8 {
   static constexpr Format kFormat = kKind == Kind::fixed ? Format::int8_static : Format::int8;
   static constexpr int kSlices = 16;
-  static constexpr int kUnroll = 4;
-  static constexpr int kStages = 3;
-  static constexpr int kRowUnroll = 2;
-  static constexpr int kRowStages = 4;
-  static constexpr int kRows = kBlocks * 8;
-  static constexpr int kColumns = 32;
+  static constexpr int kUnroll = kPlaces == 1 ? 4 : 2;
+  static constexpr int kStages = kPlaces == 1 ? 3 : 4;
+  static constexpr int kRows = kPlaces;
+  static constexpr int kBlocks = (kPlaces + 7) / 8;
   static constexpr bool kOutliers = kKind == Kind::outliers;
   using Stage = Int8Stage<kKind>;
   using Sum = std::conditional_t<kOutliers, Both, std::int32_t>;
 
   __device__ Int8(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
                   const float*, int lane)
-      : x(x),
-        plan(plan),
-        meta(meta),
-        first_chunk(first_chunk),
-        rows(plan.args.rows),
-        stride(static_cast<int>(Stage::activation_bytes(plan.args.rows))),
-        lane(lane) {}
+      : x(x), plan(plan), meta(meta), first_chunk(first_chunk), rows(plan.args.rows), lane(lane) {}
 
   __device__ void begin_tile(int local) {
     tile = local;
@@ -146,16 +137,17 @@ struct Int8 {
   __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
     const std::uint32_t a[4] = {w.x, w.z, w.y, w.w};
-    const unsigned char* at = x.activations + (chunk - first_chunk) * stride;
+    constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
+    const unsigned char* at = x.activations + (chunk - first_chunk) * kStride;
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
-      const int token = min(block * 8 + lane / 4, rows - 1);
+      const int token = min(block * 8 + lane / 4, kPlaces - 1);
       const uint2 v = *reinterpret_cast<const uint2*>(at + token * 32 + lane % 4 * 8);
       mma_s8(sums[block], a, v.x, v.y);
     }
     if constexpr (kOutliers) {
       const std::uint32_t which =
-          __ballot_sync(0xffffffffu, lane < rows && at[rows * 32 + min(lane, rows - 1)] != 0);
+          __ballot_sync(0xffffffffu, lane < rows && at[kPlaces * 32 + lane] != 0);
       if (which != 0) multiply_outliers(w, chunk, which);
     }
   }
@@ -182,7 +174,7 @@ struct Int8 {
       const int token = block * 8 + lane / 4;
       uint4 v{0, 0, 0, 0};
       if (which >> token & 1) {
-        v = *reinterpret_cast<const uint4*>(x.outliers + (chunk * rows + token) * 64 +
+        v = *reinterpret_cast<const uint4*>(x.outliers + (chunk * kPlaces + token) * 64 +
                                             lane % 4 * 16);
       }
       // (The places of tokens without are not written.)
@@ -196,18 +188,19 @@ struct Int8 {
     }
   }
 
-  __device__ void end_tile(Sum* to) {
+  template <class Put>
+  __device__ void each_sum(Put&& put) const {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int token = block * 8 + lane % 4 * 2 + i % 2;
-        if (token >= rows) continue;
-        Sum& place = to[(lane / 4 + i / 2 * 8) * rows + token];
+        if (token >= kPlaces) continue;
+        const int place = (lane / 4 + i / 2 * 8) * kPlaces + token;
         if constexpr (kOutliers) {
-          place = {sums[block][i], outlier_sums[block][i]};
+          put(place, {sums[block][i], outlier_sums[block][i]});
         } else {
-          place = sums[block][i];
+          put(place, sums[block][i]);
         }
       }
     }
@@ -240,7 +233,7 @@ struct Int8 {
   const Prepared x;
   const Plan& plan;
   const float* meta;
-  int first_chunk, rows, stride, lane;
+  int first_chunk, rows, lane;
   int tile = 0;  // of the block
   std::int32_t sums[kBlocks][4];
   float outlier_sums[kOutliers ? kBlocks : 1][4];
@@ -248,9 +241,9 @@ struct Int8 {
 
 template <Kind kKind>
 void run_int8(const Plan& plan, cudaStream_t stream) {
-  if (plan.args.rows == 1) return launch_self_staging<Int8<kKind, 1>>(plan, stream);
-  return plan.args.rows <= 8 ? launch_rows<Int8<kKind, 1>>(plan, stream)
-                             : launch_rows<Int8<kKind, 2>>(plan, stream);
+  if (one_at_a_time(plan)) return launch_one<Int8<kKind, 1>>(plan, stream);
+  return plan.args.rows <= 8 ? launch_rows<Int8<kKind, 8>>(plan, stream)
+                             : launch_rows<Int8<kKind, 16>>(plan, stream);
 }
 
 template <Kind kKind>

@@ -1,5 +1,6 @@
 // The product of one row, whose formats (gemv_*_cuda.cu) say how activations are brought into their
-// form (F::Stage) and how a chunk is multiplied (F). Several rows: gemv_rows_cuda.cuh.
+// form (F::Stage) and how a chunk is multiplied (F, with places for F::kRows rows). Several rows:
+// gemv_rows_cuda.cuh.
 //
 //   grid    one block a multiprocessor; block b has tiles b, b + grid, ... It takes so much shared
 //           memory that no second one fits: two on one would leave another multiprocessor idle
@@ -25,7 +26,7 @@ struct SharedLayout {
   std::uint32_t raw;          // [columns] f32: a row as it comes
   std::uint32_t norm;         // [columns] f32, then the norm's bias
   std::uint32_t activations;  // Prepared
-  std::uint32_t partial;      // [tiles][F::kSlices][16][rows] sums
+  std::uint32_t partial;      // [tiles][F::kSlices][16] sums
   std::uint32_t meta;         // row_meta of the block's tiles
   std::uint32_t nested;       // table4_dq's nested table
   std::uint32_t statistics;   // f32 [kStatisticFloats]
@@ -46,24 +47,25 @@ SharedLayout shared_layout(const Plan& plan) {
   at.activations = at.norm + round(plan.w.columns * 4 * norms);
   at.partial =
       at.activations + prepared_layout<typename F::Stage>(plan.w.chunks, plan.args.rows).total;
-  at.meta = at.partial + round(tiles * F::kSlices * kTileRows * plan.args.rows *
-                               static_cast<int>(sizeof(typename F::Sum)));
+  at.meta = at.partial +
+            round(tiles * F::kSlices * kTileRows * static_cast<int>(sizeof(typename F::Sum)));
   at.nested = at.meta + round(tiles * kTileRows * row_meta_floats(F::kFormat) * 4);
   at.statistics = at.nested + (F::kFormat == Format::table4_dq ? 1024 : 0);
   at.total = at.statistics + round(kStatisticFloats * 4);
   return at;
 }
 
-/// The sum of a tile's slices, of one row and token.
+/// The sum of a tile's slices, of one row.
 template <class F>
-__device__ inline typename F::Sum sum_of_slices(const typename F::Sum* partial, int stride) {
+__device__ inline typename F::Sum sum_of_slices(const typename F::Sum* partial) {
+  constexpr int kTogether = F::kSlices / kQuarters;
   typename F::Sum sum{};
 #pragma unroll
-  for (int first = 0; first < F::kSlices; first += kSlicesTogether) {
-    typename F::Sum four = partial[first * stride];
+  for (int first = 0; first < F::kSlices; first += kTogether) {
+    typename F::Sum part = partial[first * kTileRows];
 #pragma unroll
-    for (int i = 1; i < kSlicesTogether; ++i) four = F::plus(four, partial[(first + i) * stride]);
-    sum = first == 0 ? four : F::plus(sum, four);
+    for (int i = 1; i < kTogether; ++i) part = F::plus(part, partial[(first + i) * kTileRows]);
+    sum = first == 0 ? part : F::plus(sum, part);
   }
   return sum;
 }
@@ -71,10 +73,10 @@ __device__ inline typename F::Sum sum_of_slices(const typename F::Sum* partial, 
 template <class F>
 __global__ void __launch_bounds__(kThreads, 1)
     gemv_kernel(const __grid_constant__ Plan plan, const __grid_constant__ SharedLayout at) {
+  static_assert(F::kRows == 1);
   extern __shared__ __align__(128) unsigned char shared[];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int rows = plan.args.rows;
   const int columns = plan.w.columns;
   const int block = static_cast<int>(blockIdx.x);
   const int grid = static_cast<int>(gridDim.x);
@@ -99,8 +101,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   row.norm = plan.args.norm != nullptr ? norm : nullptr;
   row.norm_bias = plan.args.norm_bias != nullptr ? norm + columns : nullptr;
   row.gather = F::Stage::kGathers ? plan.w.gather : nullptr;
-  row.begin = warp * plan.w.chunks / kWarps * F::kColumns;
-  row.end = (warp + 1) * plan.w.chunks / kWarps * F::kColumns;
+  row.begin = warp * plan.w.chunks / kWarps * F::Stage::kColumns;
+  row.end = (warp + 1) * plan.w.chunks / kWarps * F::Stage::kColumns;
   row.own_begin = row.gather == nullptr ? row.begin : warp * (columns / 4) / kWarps * 4;
   row.own_end = row.gather == nullptr ? row.end : (warp + 1) * (columns / 4) / kWarps * 4;
   row.warp = warp;
@@ -116,23 +118,18 @@ __global__ void __launch_bounds__(kThreads, 1)
   __syncthreads();
   cuda_device::wait_for_previous();
 
-  // A row at a time: as it comes, the norm's factor, and into the format's form.
+  // The row as it comes, the norm's factor, and into the format's form.
   const Prepared prepared =
-      prepared_layout<typename F::Stage>(plan.w.chunks, rows).at(shared + at.activations);
+      prepared_layout<typename F::Stage>(plan.w.chunks, 1).at(shared + at.activations);
   auto* statistics = reinterpret_cast<float*>(shared + at.statistics);
-#pragma unroll 1
-  for (int token = 0; token < rows; ++token) {
-    for (int c = row.own_begin + lane * 4; c < row.own_end; c += 128)
-      cuda_device::copy_async(raw + c, plan.args.x + token * columns + c);
-    cuda_device::close_copy_group();
-    cuda_device::wait_for_copies<0>();
-    __syncwarp();
-    float* parts = statistics + token % 2 * (kStatisticFloats / 2);
-    if (row.norm != nullptr) row.find_norm(plan, parts);
-    if (row.gather != nullptr) __syncthreads();  // from other warps' shares
-    F::Stage::put(plan, prepared, token, row, parts + 2 * kWarps);
-    if (row.gather != nullptr) __syncthreads();
-  }
+  for (int c = row.own_begin + lane * 4; c < row.own_end; c += 128)
+    cuda_device::copy_async(raw + c, plan.args.x + c);
+  cuda_device::close_copy_group();
+  cuda_device::wait_for_copies<0>();
+  __syncwarp();
+  if (row.norm != nullptr) row.find_norm(plan, statistics);
+  if (row.gather != nullptr) __syncthreads();  // from other warps' shares
+  F::Stage::put(plan, prepared, 0, row, statistics + 2 * kWarps);
   __syncthreads();
   const int tile = static_cast<int>(threadIdx.x) / 8;
   const int g = static_cast<int>(threadIdx.x) % 8;
@@ -145,37 +142,30 @@ __global__ void __launch_bounds__(kThreads, 1)
   F format(plan, prepared, 0, meta, nested, lane);
   auto* partial = reinterpret_cast<typename F::Sum*>(shared + at.partial);
   stream.multiply(format, [&](int local) {
-    format.end_tile(partial + (local * F::kSlices + slice) * kTileRows * rows);
+    auto* to = partial + (local * F::kSlices + slice) * kTileRows;
+    format.each_sum([&](int place, const typename F::Sum& sum) { to[place] = sum; });
   });
   __syncthreads();
 #pragma unroll 1
   for (int local = tile; local < tiles; local += kThreads / 8) {
     const int row0 = row_of(local, g);
     const int row1 = row_of(local, g + 8);
-#pragma unroll 1
-    for (int token = 0; token < rows; ++token) {
-      if (token > 0 || local > tile) before = read_pair(plan, row0, row1, token);
-      const auto total = [&](int j) {
-        return format.finish(
-            sum_of_slices<F>(partial + (local * F::kSlices * kTileRows + j) * rows + token,
-                             kTileRows * rows),
-            local, j, token);
-      };
-      write_pair(plan, row0, row1, token, total(g), total(g + 8), before);
-    }
+    if (local > tile) before = read_pair(plan, row0, row1, 0);
+    const auto total = [&](int j) {
+      return format.finish(sum_of_slices<F>(partial + local * F::kSlices * kTileRows + j), local, j,
+                           0);
+    };
+    write_pair(plan, row0, row1, 0, total(g), total(g + 8), before);
   }
 }
 
-/// Blocks (or clusters) of a launch: `most`, or more where `fits` says that a block's share of
-/// tiles is too large for its shared memory.
+/// Blocks (or clusters) of a launch: `most`, or more where fits() says that a block's share of
+/// tiles is too large for its shared memory. The launch reports where not even one tile fits.
 template <class Fits>
 int blocks_that_fit(Plan& plan, int most, Fits&& fits) {
-  int blocks = plan.w.tiles < most ? plan.w.tiles : most;
-  for (;;) {
+  for (int blocks = plan.w.tiles < most ? plan.w.tiles : most;; blocks *= 2) {
     plan.block_tiles = (plan.w.tiles + blocks - 1) / blocks;
-    if (fits()) return blocks;
-    if (plan.block_tiles == 1) return 0;
-    blocks *= 2;
+    if (fits() || plan.block_tiles == 1) return blocks;
   }
 }
 
@@ -201,26 +191,20 @@ void for_groups_of_rows(Plan plan, int group, Launch&& launch) {
   }
 }
 
-/// Launches the product, in as many groups of rows as shared memory needs.
+/// Launches the product of one row; of several, one after the other.
 template <class F>
-void launch_self_staging(Plan plan, cudaStream_t stream) {
+void launch_one(Plan plan, cudaStream_t stream) {
   static const int kMost = [] {
     PLIMSOLL_CUDA_CHECK(cudaFuncSetAttribute(
         gemv_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, limits().shared));
     return limits().shared;
   }();
-  const int all_rows = plan.args.rows;
   const auto most = static_cast<std::uint32_t>(kMost);
   SharedLayout at{};
-  int blocks = 0;
-  plan.args.rows = all_rows < F::kRows ? all_rows : F::kRows;
-  while (blocks == 0) {
-    blocks = blocks_that_fit(plan, limits().multiprocessors, [&] {
-      at = shared_layout<F>(plan);
-      return at.total <= most || plan.args.rows == 1 && plan.block_tiles == 1;
-    });
-    if (blocks == 0) --plan.args.rows;
-  }
+  const int blocks = blocks_that_fit(plan, limits().multiprocessors, [&] {
+    at = shared_layout<F>(plan);
+    return at.total <= most;
+  });
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(blocks));
   config.blockDim = dim3(kThreads);
@@ -230,9 +214,7 @@ void launch_self_staging(Plan plan, cudaStream_t stream) {
   cudaLaunchAttribute attribute{};
   config.attrs = &attribute;
   make_dependent(plan, config);
-  const int group = plan.args.rows;
-  plan.args.rows = all_rows;
-  for_groups_of_rows(plan, group, [&](const Plan& one) {
+  for_groups_of_rows(plan, 1, [&](const Plan& one) {
     PLIMSOLL_CUDA_CHECK(cudaLaunchKernelEx(&config, gemv_kernel<F>, one, at));
   });
 }

@@ -11,6 +11,7 @@ namespace plimsoll::kernels::gemv {
 struct Plan {
   Args args;
   DeviceWeights w;
+  int places = 1;           // rows for which the activations' form has room
   int block_tiles = 0;      // most tiles of a block (or of a cluster)
   float product_scale = 0;  // int8: quant::kInt8ProductScale and kInt8WeightScale
   float weight_scale = 0;
@@ -19,7 +20,7 @@ struct Plan {
 /// A family's launch, and its Args::scratch for several rows.
 struct Family {
   void (*run)(const Plan& plan, cudaStream_t stream);
-  std::size_t (*scratch_bytes)(const DeviceWeights& weights, int rows);
+  std::size_t (*scratch_bytes)(const DeviceWeights& weights);
 };
 
 Family dense_family(Format format);

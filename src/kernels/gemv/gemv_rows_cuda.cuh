@@ -3,13 +3,14 @@
 // 14336 columns is twice as large as a multiprocessor's shared memory. So
 //
 //   stage_kernel      brings all rows into the format's form in Args::scratch, once
-//   gemv_rows_kernel  runs in clusters of four blocks. A cluster has tiles c, c + clusters, ... and
-//                     each of its blocks a quarter of their columns: a quarter of the activations,
-//                     which fit. The blocks' sums are put together through distributed shared
-//                     memory, in the order in which one row's are, so that a row's result does not
-//                     depend on how many there are.
+//   gemv_rows_kernel  runs in clusters of two or four blocks. A cluster has tiles c, c + clusters,
+//                     ... and each of its blocks a half or a quarter of their columns, so that the
+//                     activations fit. The blocks' sums are put together through distributed
+//                     shared memory, in the order in which one row's are, so that a row's result
+//                     does not depend on how many there are. Four blocks only where two do not do:
+//                     an H200's 132 multiprocessors hold 30 clusters of four.
 //
-// GPUs before sm_90 have no clusters: gemv_kernel takes the rows in turns there.
+// GPUs before sm_90 have no clusters: gemv_kernel takes one row after the other there.
 #pragma once
 
 #include <cooperative_groups.h>
@@ -18,11 +19,11 @@
 
 namespace plimsoll::kernels::gemv {
 
-inline constexpr int kCluster = 4;
-/// Blocks of stage_kernel along a row.
-inline constexpr int kStageParts = 4;
+/// Columns of a row that a block of stage_kernel takes at most. Few blocks: on a multiprocessor
+/// that has one, no block of the product can start.
+inline constexpr int kStageColumns = 8192;
 
-/// Grid [kStageParts, rows]. Shared memory: the row, the statistics.
+/// Grid [parts of a row, rows]. Shared memory: the row, the statistics.
 template <class Stage>
 __global__ void __launch_bounds__(kThreads) stage_kernel(const __grid_constant__ Plan plan) {
   extern __shared__ __align__(128) unsigned char shared[];
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) stage_kernel(const __grid_constant__
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int token = static_cast<int>(blockIdx.y);
   const int share = static_cast<int>(blockIdx.x) * kWarps + warp;
-  constexpr int kShares = kStageParts * kWarps;
+  const int shares = static_cast<int>(gridDim.x) * kWarps;
   const int columns = plan.w.columns;
   auto* raw = reinterpret_cast<float*>(shared);
   float* statistics = raw + round_up(static_cast<std::uint32_t>(columns), 4);
@@ -39,8 +40,8 @@ __global__ void __launch_bounds__(kThreads) stage_kernel(const __grid_constant__
   row.norm = plan.args.norm;
   row.norm_bias = plan.args.norm_bias;
   row.gather = Stage::kGathers ? plan.w.gather : nullptr;
-  row.begin = share * plan.w.chunks / kShares * Stage::kColumns;
-  row.end = (share + 1) * plan.w.chunks / kShares * Stage::kColumns;
+  row.begin = share * plan.w.chunks / shares * Stage::kColumns;
+  row.end = (share + 1) * plan.w.chunks / shares * Stage::kColumns;
   // As gemv_kernel has them, so that sums have the same order.
   row.own_begin = row.gather == nullptr ? warp * plan.w.chunks / kWarps * Stage::kColumns
                                         : warp * (columns / 4) / kWarps * 4;
@@ -60,56 +61,67 @@ __global__ void __launch_bounds__(kThreads) stage_kernel(const __grid_constant__
   cuda_device::wait_for_copies<0>();
   __syncthreads();
   if (row.norm != nullptr) row.find_norm(plan, statistics);
-  const Prepared prepared = prepared_layout<Stage>(plan.w.chunks, plan.args.rows)
+  const Prepared prepared = prepared_layout<Stage>(plan.w.chunks, plan.places)
                                 .at(static_cast<unsigned char*>(plan.args.scratch));
   Stage::put(plan, prepared, token, row, statistics + 2 * kWarps);
 }
 
-template <class F>
+/// How a block of a cluster of kBlocks is divided.
+template <class F, int kBlocks>
 struct Rows {
-  static constexpr int kSlices = F::kSlices / kCluster;  // of a block
+  static constexpr int kOwnQuarters = kQuarters / kBlocks;
+  static constexpr int kSlices = F::kSlices / kBlocks;   // of the block
+  static constexpr int kChain = F::kSlices / kQuarters;  // of a quarter
   static constexpr int kGroups = kWarps / kSlices;
-  using Stream = WeightStream<F::kFormat, F::kRowStages, F::kRowUnroll, kGroups>;
-  static constexpr int kSumBytes = static_cast<int>(sizeof(typename F::Sum));
+  using Stream = WeightStream<F::kFormat, F::kStages, F::kUnroll, kGroups>;
 };
+
+/// Sums of four tokens.
+template <class Sum>
+struct alignas(16) FourSums {
+  Sum of[4];
+};
+
+/// Waits until two warps have come here; `barrier` is 1 to 15.
+__device__ inline void barrier_of_two(int barrier) {
+  asm volatile("bar.sync %0, 64;" ::"r"(barrier) : "memory");
+}
 
 /// Where things lie in a block's shared memory, after the ring; offsets in bytes.
 struct RowsLayout {
   std::uint32_t activations;  // the block's chunks
-  std::uint32_t partial;      // [groups][2][slices][16][rows] sums, where there are several slices
-  std::uint32_t sums;         // [tiles][16][rows]: the block's
+  std::uint32_t sums;         // [quarters][tiles][16][F::kRows]: the block's
   std::uint32_t meta;
   std::uint32_t nested;
   std::uint32_t total;
 };
 
-template <class F>
+template <class F, int kBlocks>
 RowsLayout rows_layout(const Plan& plan) {
   const auto round = [](auto bytes) { return round_up(static_cast<std::uint32_t>(bytes), 128); };
-  const int rows = plan.args.rows;
-  const int tile = kTileRows * rows * Rows<F>::kSumBytes;
   RowsLayout at{};
-  at.activations = round(Rows<F>::Stream::kRingBytes);
-  at.partial = at.activations +
-               round((plan.w.chunks + kCluster - 1) / kCluster * F::Stage::activation_bytes(rows));
-  at.sums = at.partial + (Rows<F>::kSlices > 1 ? round(kWarps * 2 * tile) : 0);
-  at.meta = at.sums + round(plan.block_tiles * tile);
+  at.activations = round(Rows<F, kBlocks>::Stream::kRingBytes);
+  at.sums = at.activations +
+            round((plan.w.chunks + kBlocks - 1) / kBlocks * F::Stage::activation_bytes(F::kRows));
+  at.meta = at.sums + round(Rows<F, kBlocks>::kOwnQuarters * plan.block_tiles * kTileRows *
+                            F::kRows * static_cast<int>(sizeof(typename F::Sum)));
   at.nested = at.meta + round(plan.block_tiles * kTileRows * row_meta_floats(F::kFormat) * 4);
   at.total = at.nested + (F::kFormat == Format::table4_dq ? 1024 : 0);
   return at;
 }
 
-template <class F>
+template <class F, int kBlocks>
 __global__ void __launch_bounds__(kThreads, 1)
     gemv_rows_kernel(const __grid_constant__ Plan plan, const __grid_constant__ RowsLayout at) {
 #if __CUDA_ARCH__ >= 900
   using Sum = typename F::Sum;
-  constexpr int kSlices = Rows<F>::kSlices;
+  using Division = Rows<F, kBlocks>;
+  constexpr int kSlices = Division::kSlices;
   extern __shared__ __align__(128) unsigned char shared[];
   const auto cluster = cooperative_groups::this_cluster();
-  const int rank = static_cast<int>(blockIdx.x) % kCluster;
-  const int first = static_cast<int>(blockIdx.x) / kCluster;
-  const int clusters = static_cast<int>(gridDim.x) / kCluster;
+  const int rank = static_cast<int>(blockIdx.x) % kBlocks;
+  const int first = static_cast<int>(blockIdx.x) / kBlocks;
+  const int clusters = static_cast<int>(gridDim.x) / kBlocks;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int rows = plan.args.rows;
@@ -123,7 +135,7 @@ __global__ void __launch_bounds__(kThreads, 1)
                     clusters,
                     (rank * kSlices + slice) * chunks / F::kSlices,
                     (rank * kSlices + slice + 1) * chunks / F::kSlices};
-  typename Rows<F>::Stream stream(plan.w, share, shared, warp, lane);
+  typename Division::Stream stream(plan.w, share, shared, warp, lane);
   auto* meta = reinterpret_cast<float*>(shared + at.meta);
   auto* nested = reinterpret_cast<float*>(shared + at.nested);
   load_row_meta<F::kFormat>(plan.w, share, meta, nested);
@@ -131,12 +143,12 @@ __global__ void __launch_bounds__(kThreads, 1)
 
   const int first_chunk = rank * kSlices * chunks / F::kSlices;
   const int last_chunk = (rank + 1) * kSlices * chunks / F::kSlices;
-  const auto stride = static_cast<int>(F::Stage::activation_bytes(rows));
-  const Prepared whole = prepared_layout<typename F::Stage>(chunks, rows)
+  constexpr auto kStride = static_cast<int>(F::Stage::activation_bytes(F::kRows));
+  const Prepared whole = prepared_layout<typename F::Stage>(chunks, F::kRows)
                              .at(static_cast<unsigned char*>(plan.args.scratch));
-  const unsigned char* from = whole.activations + static_cast<std::int64_t>(first_chunk) * stride;
+  const unsigned char* from = whole.activations + static_cast<std::int64_t>(first_chunk) * kStride;
   unsigned char* activations = shared + at.activations;
-  for (int i = static_cast<int>(threadIdx.x) * 16; i < (last_chunk - first_chunk) * stride;
+  for (int i = static_cast<int>(threadIdx.x) * 16; i < (last_chunk - first_chunk) * kStride;
        i += kThreads * 16) {
     cuda_device::copy_async(activations + i, from + i);
   }
@@ -146,50 +158,72 @@ __global__ void __launch_bounds__(kThreads, 1)
 
   F format(plan, {activations, whole.outliers, whole.absmax}, first_chunk, meta, nested, lane);
   auto* sums = reinterpret_cast<Sum*>(shared + at.sums);
-  auto* partial =
-      reinterpret_cast<Sum*>(shared + at.partial) + group * 2 * kSlices * kTileRows * rows;
-  int turn = 0;
+  // Where several warps have slices of a quarter, one adds its sums after the other.
+  constexpr int kChain = Division::kChain;
+  const int link = slice % kChain;
+  const int quarter = slice / kChain;
+  const int turn = 1 + (group * Division::kOwnQuarters + quarter) * (kChain - 1) + link;
+  Sum* const own = sums + quarter * plan.block_tiles * kTileRows * F::kRows;
   stream.multiply(format, [&](int local) {
-    Sum* to = sums + local * kTileRows * rows;
-    if constexpr (kSlices == 1) {
-      format.end_tile(to);
-    } else {
-      // The group's warps put their slices together; two places in turn, so that one barrier does.
-      Sum* parts = partial + turn * kSlices * kTileRows * rows;
-      turn ^= 1;
-      format.end_tile(parts + slice * kTileRows * rows);
-      asm volatile("bar.sync %0, %1;" ::"r"(group + 1), "n"(kSlices * 32) : "memory");
-      for (int i = slice * 32 + lane; i < kTileRows * rows; i += kSlices * 32) {
-        Sum sum = parts[i];
+    Sum* to = own + local * kTileRows * F::kRows;
+    if (kChain > 1 && link > 0) barrier_of_two(turn - 1);
+    format.each_sum([&](int place, const Sum& sum) {
+      to[place] = kChain > 1 && link > 0 ? F::plus(to[place], sum) : sum;
+    });
+    if (kChain > 1 && link < kChain - 1) barrier_of_two(turn);
+  });
+
+  // Each block finishes its share of the tiles, a thread four tokens of two rows.
+  constexpr int kQuads = F::kRows / 4;
+  const int threads = (tiles - rank + kBlocks - 1) / kBlocks * 8 * kQuads;
+  struct Place {
+    int local, g, token, row0, row1;
+  };
+  const auto place_of = [&](int i) {
+    Place to{rank + i / (8 * kQuads) * kBlocks, i % 8, i / 8 % kQuads * 4, 0, 0};
+    const int tile = first + to.local * clusters;
+    to.row0 = static_cast<int>(plan.w.order.row(tile, to.g));
+    to.row1 = static_cast<int>(plan.w.order.row(tile, to.g + 8));
+    return to;
+  };
+  float2 before[4] = {};
+  const auto read_before = [&](const Place& to) {
 #pragma unroll
-        for (int s = 1; s < kSlices; ++s) sum = F::plus(sum, parts[s * kTileRows * rows + i]);
-        to[i] = sum;
+    for (int t = 0; t < 4; ++t) {
+      if (to.token + t < rows) before[t] = read_pair(plan, to.row0, to.row1, to.token + t);
+    }
+  };
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < threads) read_before(place_of(thread));
+  cluster.sync();
+#pragma unroll 1
+  for (int i = thread; i < threads; i += kThreads) {
+    const Place to = place_of(i);
+    if (to.token >= rows) continue;
+    if (i > thread) read_before(to);
+    FourSums<Sum> total[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int place = (to.local * kTileRows + to.g + half * 8) * F::kRows + to.token;
+#pragma unroll
+      for (int q = 0; q < kQuarters; ++q) {
+        const Sum* of =
+            cluster.map_shared_rank(sums, static_cast<unsigned>(q / Division::kOwnQuarters));
+        of += q % Division::kOwnQuarters * plan.block_tiles * kTileRows * F::kRows;
+        const auto part = *reinterpret_cast<const FourSums<Sum>*>(of + place);
+#pragma unroll
+        for (int t = 0; t < 4; ++t)
+          total[half].of[t] = q == 0 ? part.of[t] : F::plus(total[half].of[t], part.of[t]);
       }
     }
-  });
-  cluster.sync();
-  const Sum* of[kCluster];
 #pragma unroll
-  for (int r = 0; r < kCluster; ++r) of[r] = cluster.map_shared_rank(sums, r);
-  // Each block finishes a quarter of the tiles.
-  const int pairs = (tiles - rank + kCluster - 1) / kCluster * 8 * rows;
-#pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < pairs; i += kThreads) {
-    const int g = i % 8;
-    const int token = i / 8 % rows;
-    const int local = rank + i / (8 * rows) * kCluster;
-    const auto row_of = [&](int j) {
-      return static_cast<int>(plan.w.order.row(first + local * clusters, j));
-    };
-    const float2 before = read_pair(plan, row_of(g), row_of(g + 8), token);
-    const auto total = [&](int j) {
-      const int place = (local * kTileRows + j) * rows + token;
-      Sum sum = of[0][place];
-#pragma unroll
-      for (int r = 1; r < kCluster; ++r) sum = F::plus(sum, of[r][place]);
-      return format.finish(sum, local, j, token);
-    };
-    write_pair(plan, row_of(g), row_of(g + 8), token, total(g), total(g + 8), before);
+    for (int t = 0; t < 4; ++t) {
+      const int token = to.token + t;
+      if (token >= rows) break;
+      write_pair(plan, to.row0, to.row1, token,
+                 format.finish(total[0].of[t], to.local, to.g, token),
+                 format.finish(total[1].of[t], to.local, to.g + 8, token), before[t]);
+    }
   }
   cluster.sync();  // no block ends while another reads its sums
 #else
@@ -197,9 +231,14 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
+/// Whether launch_one() is for these rows.
+inline bool one_at_a_time(const Plan& plan) {
+  return plan.args.rows == 1 || limits().major < 9;
+}
+
 template <class Stage>
-std::size_t scratch_bytes_of(const DeviceWeights& weights, int rows) {
-  return prepared_layout<Stage>(weights.chunks, rows).total;
+std::size_t scratch_bytes_of(const DeviceWeights& weights) {
+  return prepared_layout<Stage>(weights.chunks, kRowsTogether).total;
 }
 
 /// Brings all rows of `plan` into the format's form.
@@ -211,7 +250,8 @@ void launch_stage(const Plan& plan, cudaStream_t stream) {
     return limits().shared;
   }();
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(kStageParts, static_cast<unsigned>(plan.args.rows));
+  const int parts = (plan.w.columns + kStageColumns - 1) / kStageColumns;
+  config.gridDim = dim3(static_cast<unsigned>(parts), static_cast<unsigned>(plan.args.rows));
   config.blockDim = dim3(kThreads);
   const auto columns = round_up(static_cast<std::uint32_t>(plan.w.columns), 4);
   config.dynamicSmemBytes = (columns + kStatisticFloats) * 4;
@@ -225,13 +265,12 @@ void launch_stage(const Plan& plan, cudaStream_t stream) {
   PLIMSOLL_CUDA_CHECK(cudaLaunchKernelEx(&config, stage_kernel<Stage>, plan));
 }
 
-/// Launches the product of several rows, in as many groups as shared memory needs.
-template <class F>
-void launch_rows(Plan plan, cudaStream_t stream) {
-  if (limits().major < 9) return launch_self_staging<F>(plan, stream);
+/// Launches the product in clusters of kBlocks, F::kRows rows at a time; false: they do not fit.
+template <class F, int kBlocks>
+bool launch_clusters(Plan plan, cudaStream_t stream) {
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim.x = kCluster;
+  attributes[0].val.clusterDim.x = kBlocks;
   attributes[0].val.clusterDim.y = 1;
   attributes[0].val.clusterDim.z = 1;
   cudaLaunchConfig_t config{};
@@ -239,37 +278,41 @@ void launch_rows(Plan plan, cudaStream_t stream) {
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = 1;
+  const auto kernel = gemv_rows_kernel<F, kBlocks>;
   static const int kClusters = [&] {  // that can run at a time, one block a multiprocessor
-    PLIMSOLL_CUDA_CHECK(cudaFuncSetAttribute(
-        gemv_rows_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, limits().shared));
+    PLIMSOLL_CUDA_CHECK(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits().shared));
     cudaLaunchConfig_t whole = config;
-    whole.gridDim = dim3(kCluster);
+    whole.gridDim = dim3(kBlocks);
     whole.dynamicSmemBytes = static_cast<std::size_t>(limits().shared);
     int clusters = 0;
-    PLIMSOLL_CUDA_CHECK(cudaOccupancyMaxActiveClusters(&clusters, gemv_rows_kernel<F>, &whole));
+    PLIMSOLL_CUDA_CHECK(cudaOccupancyMaxActiveClusters(&clusters, kernel, &whole));
     return clusters > 0 ? clusters : 1;
   }();
-  const int all_rows = plan.args.rows;
+  const int clusters = plan.w.tiles < kClusters ? plan.w.tiles : kClusters;
+  plan.block_tiles = (plan.w.tiles + clusters - 1) / clusters;
   const auto most = static_cast<std::uint32_t>(limits().shared);
+  if (kBlocks < kQuarters && rows_layout<F, kBlocks>(plan).total > most) return false;
   RowsLayout at{};
-  int clusters = 0;
-  plan.args.rows = all_rows < F::kRows ? all_rows : F::kRows;
-  while (clusters == 0) {
-    clusters = blocks_that_fit(plan, kClusters, [&] {
-      at = rows_layout<F>(plan);
-      return at.total <= most || (plan.args.rows == 1 && plan.block_tiles == 1);
-    });
-    if (clusters == 0) --plan.args.rows;
-  }
-  config.gridDim = dim3(static_cast<unsigned>(clusters * kCluster));
+  const int blocks = kBlocks * blocks_that_fit(plan, kClusters, [&] {
+                       at = rows_layout<F, kBlocks>(plan);
+                       return at.total <= most;
+                     });
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
   config.dynamicSmemBytes = at.total < kLeastShared ? kLeastShared : at.total;
   make_dependent(plan, config);
-  const int group = plan.args.rows;
-  plan.args.rows = all_rows;
-  for_groups_of_rows(plan, group, [&](const Plan& one) {
+  plan.places = F::kRows;
+  for_groups_of_rows(plan, F::kRows, [&](const Plan& one) {
     launch_stage<typename F::Stage>(one, stream);
-    PLIMSOLL_CUDA_CHECK(cudaLaunchKernelEx(&config, gemv_rows_kernel<F>, one, at));
+    PLIMSOLL_CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, one, at));
   });
+  return true;
+}
+
+/// Launches the product of several rows.
+template <class F>
+void launch_rows(const Plan& plan, cudaStream_t stream) {
+  if (!launch_clusters<F, 2>(plan, stream)) launch_clusters<F, kQuarters>(plan, stream);
 }
 
 }  // namespace plimsoll::kernels::gemv

@@ -15,11 +15,12 @@ PLIMSOLL_HOST_DEVICE constexpr std::uint32_t round_up(std::uint32_t bytes, std::
   return (bytes + to - 1) / to * to;
 }
 
-/// Rows of activations in a format's form, in shared memory or in Args::scratch.
+/// Rows of activations in a format's form, in shared memory or in Args::scratch. Places that no row
+/// has are never written: what is made of them is not used.
 struct Prepared {
-  unsigned char* activations;  // [chunks][Stage::activation_bytes(rows)]
-  unsigned char* outliers;     // [chunks][Stage::outlier_bytes(rows)]: int8's, in 16 bits
-  float* absmax;               // [rows]: int8's
+  unsigned char* activations;  // [chunks][Stage::activation_bytes(places)]
+  unsigned char* outliers;     // [chunks][Stage::outlier_bytes(places)]: int8's, in 16 bits
+  float* absmax;               // [places]: int8's
 };
 
 /// Bytes at which they lie after one another.
@@ -32,12 +33,12 @@ struct PreparedLayout {
 };
 
 template <class Stage>
-PLIMSOLL_HOST_DEVICE PreparedLayout prepared_layout(int chunks, int rows) {
+PLIMSOLL_HOST_DEVICE constexpr PreparedLayout prepared_layout(int chunks, int places) {
   PreparedLayout layout{};
   const auto count = static_cast<std::uint32_t>(chunks);
-  layout.outliers = round_up(count * Stage::activation_bytes(rows), 128);
-  layout.absmax = layout.outliers + round_up(count * Stage::outlier_bytes(rows), 128);
-  layout.total = layout.absmax + round_up(static_cast<std::uint32_t>(rows) * 4, 128);
+  layout.outliers = round_up(count * Stage::activation_bytes(places), 128);
+  layout.absmax = layout.outliers + round_up(count * Stage::outlier_bytes(places), 128);
+  layout.total = layout.absmax + round_up(static_cast<std::uint32_t>(places) * 4, 128);
   return layout;
 }
 
@@ -60,8 +61,8 @@ __device__ inline float across_block(float value, float* parts, int warp, int la
   return value;
 }
 
-/// Floats of shared memory that the statistics of rows take: those of two rows in turn.
-inline constexpr int kStatisticFloats = 6 * kWarps;
+/// Floats of shared memory that a row's statistics take: mean, variance, and the format's.
+inline constexpr int kStatisticFloats = 3 * kWarps;
 
 /// One row of activations in shared memory, as a warp sees it.
 struct Row {

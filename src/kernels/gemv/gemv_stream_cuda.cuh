@@ -122,7 +122,8 @@ __device__ inline void load_row_meta(const DeviceWeights& w, const Share& share,
   }
 }
 
-/// Sums of 16 slices are put together four at a time, as the blocks of a cluster have them.
-inline constexpr int kSlicesTogether = 4;
+/// A tile's slices are put together within each quarter of the columns, then the quarters: so the
+/// blocks of a cluster, which have one or two quarters each, come to one row's sums, to the bit.
+inline constexpr int kQuarters = 4;
 
 }  // namespace plimsoll::kernels::gemv

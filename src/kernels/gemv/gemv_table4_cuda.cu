@@ -25,19 +25,19 @@ __device__ inline std::uint32_t permute(std::uint32_t low, std::uint32_t high,
   return bytes;
 }
 
-// Activations of a chunk: s8 [rows][high, low][64], then scales f32 [rows], and of uniform codes
-// the sums of the integers f32 [rows].
+// Activations of a chunk: s8 [places][high, low][64], then scales f32 [places], and of uniform
+// codes the sums of the integers f32 [places].
 template <bool kUniform>
 struct Table4Stage {
   static constexpr int kColumns = 64;
   static constexpr bool kNeedsAll = false;
   static constexpr bool kGathers = kUniform;
 
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t scales_bytes(int rows) {
-    return round_up(static_cast<std::uint32_t>(rows) * 4, 16);
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t scales_bytes(int places) {
+    return round_up(static_cast<std::uint32_t>(places) * 4, 16);
   }
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int rows) {
-    return static_cast<std::uint32_t>(rows) * 128 + scales_bytes(rows) * (kUniform ? 2 : 1);
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int places) {
+    return static_cast<std::uint32_t>(places) * 128 + scales_bytes(places) * (kUniform ? 2 : 1);
   }
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int) { return 0; }
 
@@ -69,32 +69,30 @@ struct Table4Stage {
       high_bytes |= (static_cast<std::uint32_t>((q[i] + 128) >> 8) & 0xff) << (8 * i);
       low_bytes |= (static_cast<std::uint32_t>(q[i]) & 0xff) << (8 * i);
     }
-    const int rows = plan.args.rows;
-    unsigned char* at = to.activations + c / kColumns * activation_bytes(rows);
+    const int places = plan.places;
+    unsigned char* at = to.activations + c / kColumns * activation_bytes(places);
     *reinterpret_cast<std::uint32_t*>(at + token * 128 + c % kColumns) = high_bytes;
     *reinterpret_cast<std::uint32_t*>(at + token * 128 + 64 + c % kColumns) = low_bytes;
     if (lane % 16 != 0) return;
-    auto* scales = reinterpret_cast<float*>(at + rows * 128);
+    auto* scales = reinterpret_cast<float*>(at + places * 128);
     scales[token] = largest / kLargest * plan.w.level_unit;
     if constexpr (kUniform) {
-      reinterpret_cast<float*>(at + rows * 128 + scales_bytes(rows))[token] =
+      reinterpret_cast<float*>(at + places * 128 + scales_bytes(places))[token] =
           static_cast<float>(sum);
     }
   }
 };
 
-// kBlocks of four tokens, each of which is two columns of the product.
-template <Format kWeights, int kBlocks>
+// kPlaces: 1, or a multiple of four. Each is two columns of the product.
+template <Format kWeights, int kPlaces>
 struct Table4 {
   static constexpr Format kFormat = kWeights;
   static constexpr bool kUniform = kWeights == Format::int4;
   static constexpr int kSlices = 4;
-  static constexpr int kUnroll = 4;
-  static constexpr int kStages = 3;
-  static constexpr int kRowUnroll = 2;
-  static constexpr int kRowStages = 5;
-  static constexpr int kRows = kBlocks * 4;
-  static constexpr int kColumns = 64;
+  static constexpr int kUnroll = kPlaces == 1 ? 4 : 2;
+  static constexpr int kStages = kPlaces == 1 ? 3 : 4;
+  static constexpr int kRows = kPlaces;
+  static constexpr int kBlocks = (kPlaces + 3) / 4;
   using Stage = Table4Stage<kUniform>;
   using Sum = float;
 
@@ -104,16 +102,11 @@ struct Table4 {
         meta(reinterpret_cast<const RowScales*>(meta)),
         nested(nested),
         first_chunk(first_chunk),
-        rows(plan.args.rows),
-        stride(static_cast<int>(Stage::activation_bytes(plan.args.rows))),
+        columns_at(min(lane / 4, kPlaces * 2 - 1) * 64 + lane % 4 * 16),
+        scales_at(kPlaces * 128 + min(lane % 4, kPlaces - 1) * 4),
         lane(lane),
         low{plan.w.low_levels[0], plan.w.low_levels[1]},
-        high{plan.w.high_levels[0], plan.w.high_levels[1]} {
-    for (int block = 0; block < kBlocks; ++block) {
-      columns_at[block] = min(block * 8 + lane / 4, rows * 2 - 1) * 64 + lane % 4 * 16;
-      scales_at[block] = rows * 128 + min(block * 4 + lane % 4, rows - 1) * 4;
-    }
-  }
+        high{plan.w.high_levels[0], plan.w.high_levels[1]} {}
 
   __device__ void begin_tile(int local) {
     for (auto& block : sums) block[0] = block[1] = 0;
@@ -149,26 +142,24 @@ struct Table4 {
   __device__ void multiply(const unsigned char* codes, const unsigned char* scales, int chunk) {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
     const OfRows of = of_rows(scales, chunk);
-    const unsigned char* x = activations + (chunk - first_chunk) * stride;
+    constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
+    const unsigned char* x = activations + (chunk - first_chunk) * kStride;
     std::int32_t products[kBlocks][4];
-#pragma unroll
-    for (int block = 0; block < kBlocks; ++block)
-      for (int i = 0; i < 4; ++i) products[block][i] = kMagicBits;
     uint4 values[kBlocks];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block)
-      values[block] = *reinterpret_cast<const uint4*>(x + columns_at[block]);
+      values[block] = *reinterpret_cast<const uint4*>(x + columns_at + block * 512);
     multiply_bytes<0>(products, w.x, w.z, values);
     multiply_bytes<1>(products, w.y, w.w, values);
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
-      const float of_x = *reinterpret_cast<const float*>(x + scales_at[block]);
+      const float of_x = *reinterpret_cast<const float*>(x + scales_at + block * 16);
       const auto& p = products[block];
       float row0 = fmaf(256, __int_as_float(p[0]) - kMagic, __int_as_float(p[1]) - kMagic);
       float row1 = fmaf(256, __int_as_float(p[2]) - kMagic, __int_as_float(p[3]) - kMagic);
       if constexpr (kUniform) {
         const float all = *reinterpret_cast<const float*>(
-            x + scales_at[block] + static_cast<int>(Stage::scales_bytes(rows)));
+            x + scales_at + block * 16 + static_cast<int>(Stage::scales_bytes(kPlaces)));
         row0 = fmaf(-of.zero0, all, row0);
         row1 = fmaf(-of.zero1, all, row1);
       }
@@ -185,7 +176,7 @@ struct Table4 {
       constexpr std::uint32_t kNibbles = 0x0f0f0f0fu;
       const std::uint32_t bytes[4] = {row0 & kNibbles, row1 & kNibbles, row0 >> 4 & kNibbles,
                                       row1 >> 4 & kNibbles};
-      add_products<kStep>(products, bytes, values);
+      add_products<kStep, kStep == 0>(products, bytes, values);
     } else {
       const std::uint32_t turned0 = row0 ^ 0x88888888u;
       const std::uint32_t turned1 = row1 ^ 0x88888888u;
@@ -195,29 +186,36 @@ struct Table4 {
       const std::uint32_t above[4] = {
           permute(high[0], high[1], turned0), permute(high[0], high[1], turned1),
           permute(high[0], high[1], turned0 >> 16), permute(high[0], high[1], turned1 >> 16)};
-      add_products<kStep>(products, below, values);
-      add_products<kStep>(products, above, values);
+      add_products<kStep, kStep == 0>(products, below, values);
+      add_products<kStep, false>(products, above, values);
     }
   }
 
-  template <int kStep>
+  template <int kStep, bool kFirst>
   __device__ static void add_products(std::int32_t (&products)[kBlocks][4],
                                       const std::uint32_t (&bytes)[4],
                                       const uint4 (&values)[kBlocks]) {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
       const uint4& v = values[block];
-      mma_s8(products[block], bytes, kStep == 0 ? v.x : v.z, kStep == 0 ? v.y : v.w);
+      const std::uint32_t b0 = kStep == 0 ? v.x : v.z;
+      const std::uint32_t b1 = kStep == 0 ? v.y : v.w;
+      if constexpr (kFirst) {
+        mma_s8(products[block], bytes, b0, b1, kMagicBits);
+      } else {
+        mma_s8(products[block], bytes, b0, b1);
+      }
     }
   }
 
-  __device__ void end_tile(float* to) {
+  template <class Put>
+  __device__ void each_sum(Put&& put) const {
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
       const int token = block * 4 + lane % 4;
-      if (token >= rows) continue;
-      to[lane / 4 * rows + token] = sums[block][0];
-      to[(lane / 4 + 8) * rows + token] = sums[block][1];
+      if (token >= kPlaces) continue;
+      put(lane / 4 * kPlaces + token, sums[block][0]);
+      put((lane / 4 + 8) * kPlaces + token, sums[block][1]);
     }
   }
 
@@ -231,19 +229,18 @@ struct Table4 {
   const unsigned char* activations;
   const RowScales* meta;
   const float* nested;
-  int first_chunk, rows, stride, lane;
+  int first_chunk, columns_at, scales_at, lane;  // _at: the lane's, in a chunk's activations
   std::uint32_t low[2], high[2];
-  int columns_at[kBlocks], scales_at[kBlocks];  // the lane's, within a chunk's activations
-  RowScales scales0, scales1;                   // of the tile, table4_dq
+  RowScales scales0, scales1;  // of the tile, table4_dq
   float sums[kBlocks][2];
 };
 
 template <Format kFormat>
 void run_table4(const Plan& plan, cudaStream_t stream) {
-  if (plan.args.rows == 1) return launch_self_staging<Table4<kFormat, 1>>(plan, stream);
-  if (plan.args.rows <= 4) return launch_rows<Table4<kFormat, 1>>(plan, stream);
-  if (plan.args.rows <= 8) return launch_rows<Table4<kFormat, 2>>(plan, stream);
-  return launch_rows<Table4<kFormat, 4>>(plan, stream);
+  if (one_at_a_time(plan)) return launch_one<Table4<kFormat, 1>>(plan, stream);
+  if (plan.args.rows <= 4) return launch_rows<Table4<kFormat, 4>>(plan, stream);
+  if (plan.args.rows <= 8) return launch_rows<Table4<kFormat, 8>>(plan, stream);
+  return launch_rows<Table4<kFormat, 16>>(plan, stream);
 }
 
 template <Format kFormat>
