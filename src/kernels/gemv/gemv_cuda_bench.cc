@@ -242,7 +242,7 @@ void bench_format(WeightFormat format, double ceiling) {
                      }),
           kLayers * chain.bytes[shape], ceiling);
   }
-  for (const int rows : {2, 3, 4, 8, 16, 32, 48, 64, 512}) {
+  for (const int rows : {2, 4, 8, 16, 32, 64, 65, 512}) {
     bench_chain(chain, std::to_string(rows) + " rows", rows, true, ceiling);
   }
   if (format == WeightFormat::int8) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -96,6 +97,20 @@ struct Case {
   bool dependent = true;
 };
 
+// For each column the largest magnitude that shares a scale with it: of its block of 64, or, of
+// groups that may be any columns, of the row.
+inline std::vector<float> block_largest(const Matrix& w, const float* x) {
+  const std::int64_t block = is_grouped(w) ? w.columns : 64;
+  std::vector<float> largest(static_cast<std::size_t>(w.columns));
+  for (std::int64_t begin = 0; begin < w.columns; begin += block) {
+    const std::int64_t end = std::min(begin + block, w.columns);
+    float most = 0;
+    for (std::int64_t k = begin; k < end; ++k) most = std::max(most, std::fabs(x[k]));
+    std::fill(largest.begin() + begin, largest.begin() + end, most);
+  }
+  return largest;
+}
+
 // How far output i may be off: sums of n products in fp32, in whatever order and however the tensor
 // cores round, within 2 n 2^-24 sum |x w|; and what the format's contract says of x, as a share of
 // x (16 bits) or of the largest of its block of 64.
@@ -113,20 +128,14 @@ inline std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
   std::vector<float> bounds;
   bounds.reserve(static_cast<std::size_t>(args.rows * w.rows));
   for (std::int64_t r = 0; r < args.rows; ++r) {
+    const std::vector<float> largest = block_largest(w, args.x + r * w.columns);
     for (std::int64_t n = 0; n < w.rows; ++n) {
       double sum = 0;
       double blurred = 0;
       for (std::int64_t k = 0; k < w.columns; ++k) {
-        const float* x = args.x + r * w.columns;
         const double weight = std::fabs(decoded.data<float>()[n * w.columns + k]);
-        sum += std::fabs(x[k]) * (weight + code);
-        if (!blocks) continue;
-        // The columns of a gptq block may be any.
-        const bool any = is_grouped(w);
-        double largest = 0;
-        for (std::int64_t i = any ? 0 : k / 64 * 64; i < (any ? w.columns : k / 64 * 64 + 64); ++i)
-          largest = std::max<double>(largest, std::fabs(x[i]));
-        blurred += 0.51 / 32639 * largest * weight;
+        sum += std::fabs(args.x[r * w.columns + k]) * (weight + code);
+        if (blocks) blurred += 0.51 / 32639 * largest[static_cast<std::size_t>(k)] * weight;
       }
       const double unit = (static_cast<double>(w.columns) + 64) * 0x1p-23;
       bounds.push_back(static_cast<float>(sum * (unit + (blocks ? 0 : of_x)) + blurred));

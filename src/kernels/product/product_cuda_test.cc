@@ -107,7 +107,7 @@ TEST(ProductCuda, EveryEpilogue) {
   PLIMSOLL_GPU_OR_SKIP();
   const Matrix w = gemv::make_matrix(WeightFormat::nf4_dq, 96, 448, 3);
   for (const Epilogue epilogue : {Epilogue::add, Epilogue::gelu_tanh, Epilogue::gelu_erf})
-    expect_product(w, 50, gemv::plain(w), epilogue, false);
+    expect_product(w, kManyRows, gemv::plain(w), epilogue, false);
 }
 
 // More decoded weights than the workspace holds at a time.
@@ -115,7 +115,7 @@ TEST(ProductCuda, WeightsThatAreDecodedInParts) {
   PLIMSOLL_GPU_OR_SKIP();
   const Matrix w = gemv::make_matrix(WeightFormat::fp16, 3000, 12288, 3);
   ASSERT_GT(w.rows * w.columns * 2, std::int64_t{64} << 20);
-  expect_product(w, 49, gemv::plain(w), Epilogue::add, false);
+  expect_product(w, kManyRows, gemv::plain(w), Epilogue::add, false);
 }
 
 TEST(ProductCuda, FewRowsAreGemvs) {
