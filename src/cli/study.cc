@@ -76,6 +76,14 @@ bool is_eager(const study::Variant& variant) {
   return variant.attention == ops::Attention::eager;
 }
 
+void say_how_to_resume(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder / "results.json", error)) return;
+  std::cerr << fmt::format(
+      "plimsoll: {} keeps what is finished; the same command with --resume goes on\n",
+      folder.string());
+}
+
 study::StudyOptions parsed(const StudyFlags& flags) {
   study::StudyOptions options = flags.options;
   options.model = flags.model;
@@ -151,7 +159,13 @@ void run(const StudyFlags& flags) {
     study.resume(std::move(*earlier));
   }
   screen.show(study.results());
-  study.run();
+  try {
+    study.run();
+  } catch (const Interrupted&) {
+    screen.close();
+    say_how_to_resume(folder);
+    throw;
+  }
   std::string adapted;
   if (flags.finetune && study.results().adaptation.is_null()) {
     const study::Adaptation adaptation = adapt(flags, options, study.results());

@@ -19,10 +19,17 @@ double seconds_between(std::chrono::steady_clock::time_point from,
   return std::chrono::duration<double>(to - from).count();
 }
 
-std::int64_t terminal_rows() {
-  winsize size{};
-  constexpr std::int64_t kUsual = 24;
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : kUsual;
+struct Size {
+  std::int64_t rows = 24, columns = 80;
+};
+
+Size terminal_size() {
+  winsize found{};
+  Size size;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &found) == 0 && found.ws_row > 0 && found.ws_col > 0) {
+    size = {found.ws_row, found.ws_col};
+  }
+  return size;
 }
 
 std::string time_text(double seconds) {
@@ -59,7 +66,8 @@ bool StudyScreen::progress(const std::string& what, std::int64_t done, std::int6
 }
 
 void StudyScreen::show(const study::Results& results) {
-  table_ = study::variant_table(results, study::TableStyle::plain);
+  table_ = study::variant_table(results, study::TableStyle::plain,
+                                static_cast<std::size_t>(terminal_size().columns));
 }
 
 void StudyScreen::draw(Clock::time_point now) {
@@ -67,7 +75,8 @@ void StudyScreen::draw(Clock::time_point now) {
   const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0;
   std::string line = what_;
   if (total_ > 0) line += fmt::format(", {:.0f} %", 100 * share);
-  if (done_ > begun_with_) {
+  // Of less than a hundredth nothing can be told.
+  if (100 * (done_ - begun_with_) >= total_ && done_ > begun_with_) {
     const double rate = static_cast<double>(done_ - begun_with_) / seconds_between(started_, now);
     line += fmt::format(", about {} left", time_text(static_cast<double>(total_ - done_) / rate));
   }
@@ -77,7 +86,7 @@ void StudyScreen::draw(Clock::time_point now) {
   }
   erase();
   const std::int64_t rows = std::ranges::count(table_, '\n');
-  const std::string table = rows + 2 <= terminal_rows() ? table_ : "";
+  const std::string table = rows + 2 <= terminal_size().rows ? table_ : "";
   // Lines that are too long are cut rather than wrapped, so that the count of lines holds.
   std::fputs(("\033[?7l" + table + line + "\033[?7h").c_str(), stderr);
   std::fflush(stderr);

@@ -46,6 +46,12 @@ class Comparer {
       if (same_work) speeds(old, *now);
       memory(old, *now);
       if (same_text && old.quality && now->quality) quality(old, *now);
+      if (same_text && old.quality && !now->quality) {
+        comparison_.worse = true;
+        comparison_.notes.push_back(
+            fmt::format("{} was judged before and is not now{}", old.name,
+                        now->quality_reason ? ": " + *now->quality_reason : ""));
+      }
     }
     return std::move(comparison_);
   }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/units.h"
@@ -25,6 +24,12 @@ Pairing pairing_of(const VariantResult& a, const VariantResult& b) {
 
 Estimate estimate_of(const Sampled& sampled) {
   return {sampled.median, sampled.interval};
+}
+
+/// By more than what comes and goes of a process's memory.
+bool needs_less(const VariantResult& a, const VariantResult& b) {
+  constexpr double kShare = 0.01, kBytes = 1e6;
+  return memory_of(b) - memory_of(a) > std::max(kBytes, kShare * memory_of(b));
 }
 
 /// The points of one variant by batch.
@@ -82,8 +87,8 @@ Criterion chat(const Results& results) {
                   pairing_of(a, b), floor);
   };
   work.shown = [](double value) { return fmt::format("{:.1f} tokens/s", value); };
-  work.tie_break = memory_of;
-  work.tie_break_name = "less memory";
+  work.preferred = needs_less;
+  work.preferred_for = "less memory";
   return work;
 }
 
@@ -128,18 +133,17 @@ Criterion edge() {
   work.more_is_better = false;
   work.figure = [](const VariantResult& v) { return Estimate{memory_of(v), std::nullopt}; };
   work.better = [](const VariantResult& a, const VariantResult& b) {
-    // Of a process's memory a megabyte comes and goes.
-    constexpr double kAlike = 1.01, kNoise = 1e6;
     const double ratio = memory_of(b) / memory_of(a);
-    const bool alike =
-        std::max(ratio, 1 / ratio) <= kAlike || std::abs(memory_of(a) - memory_of(b)) <= kNoise;
-    return Versus{ratio, ratio, ratio, alike ? "no difference" : ratio > 1 ? "faster" : "slower"};
+    return Versus{ratio, ratio, ratio,
+                  needs_less(a, b)   ? "faster"
+                  : needs_less(b, a) ? "slower"
+                                     : "no difference"};
   };
   work.shown = memory_text;
-  work.tie_break = [](const VariantResult& v) {
-    return -v.latency->decode_tokens_per_second.median;
+  work.preferred = [](const VariantResult& a, const VariantResult& b) {
+    return a.latency->decode_tokens_per_second.median > b.latency->decode_tokens_per_second.median;
   };
-  work.tie_break_name = "faster decoding";
+  work.preferred_for = "faster decoding";
   return work;
 }
 
@@ -176,7 +180,7 @@ Criterion realtime(const Results& results, const Candidates& candidates) {
         work, results,
         [](const VariantResult& v) { return SampleGroups{v.latency->end_to_end_seconds.samples}; },
         [](const VariantResult& a, const VariantResult& b) { return pairing_of(a, b); },
-        [](double value) { return fmt::format("{:.3f} s", value); });
+        [](double value) { return fmt::format("{:.3g} s", value); });
     work.would_change.emplace_back(
         "varying load, which --full measures: this rests on batch 1 alone, where no request waits "
         "for another");

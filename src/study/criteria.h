@@ -22,9 +22,9 @@ struct Criterion {
   std::function<std::string(double)> shown;
   /// What to say beside the figure; may be empty.
   std::function<std::string(const VariantResult&)> besides;
-  /// Decides between those that `better` cannot tell apart: less wins.
-  std::function<double(const VariantResult&)> tie_break;
-  std::string tie_break_name;
+  /// Whether `a` is to be taken where `better` cannot tell the two apart, and for what.
+  std::function<bool(const VariantResult& a, const VariantResult& b)> preferred;
+  std::string preferred_for;
   std::vector<std::string> would_change;
 };
 

@@ -14,6 +14,9 @@ std::vector<double> speeds(const Json& row, const std::string& where) {
     }
   }
   if (samples.empty()) samples.push_back(require_number(row, "avg_ts", where, 0));
+  for (const double sample : samples) {
+    if (sample == 0) throw InputError(where, "avg_ts or samples_ts", "0", "tokens a second");
+  }
   return samples;
 }
 
@@ -38,7 +41,7 @@ std::vector<Imported> read_llama_bench(const std::filesystem::path& file) {
   const Json rows = read_json_file(file);
   if (!rows.is_array() || rows.empty()) {
     throw InputError(file.string(), "rows", describe(rows),
-                     "an array, as llama-bench -o json has it");
+                     "an array of rows, as llama-bench -o json has it");
   }
   std::vector<Imported> imported;
   imported.reserve(rows.size());
@@ -53,8 +56,8 @@ std::vector<Imported> read_llama_bench(const std::filesystem::path& file) {
          fmt::format("{} {}{}", ours ? "plimsoll" : "llama.cpp",
                      find_string(row, "build_commit", where).value_or("of unknown build"),
                      backend.empty() ? "" : ", " + backend),
-         find_string(row, "model_type", where)
-             .value_or(require_string(row, "model_filename", where)),
+         row.contains("model_type") ? require_string(row, "model_type", where)
+                                    : require_string(row, "model_filename", where),
          test_name(row, where), summarised(speeds(row, where))});
   }
   return imported;

@@ -34,7 +34,8 @@ std::string confidence_of(const Criterion& work, const VariantResult& chosen,
     return fmt::format("better than {} by {}", runner_up->name, times_text(lead));
   }
   return fmt::format("no measured difference from {} ({}): chosen for {}", runner_up->name,
-                     times_text(lead), work.tie_break_name);
+                     times_text(lead),
+                     work.preferred(chosen, *runner_up) ? work.preferred_for : "its better median");
 }
 
 std::vector<std::string> what_would_change(const Criterion& work, const VariantResult& chosen,
@@ -85,7 +86,7 @@ Recommendation recommended(const Criterion& work, const Candidates& candidates,
   const VariantResult* chosen = best;
   for (const VariantResult* other : ordered) {
     if (other != best && work.better(*best, *other).verdict == "no difference" &&
-        work.tie_break(*other) < work.tie_break(*chosen)) {
+        work.preferred(*other, *chosen)) {
       chosen = other;
     }
   }

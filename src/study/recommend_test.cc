@@ -52,6 +52,17 @@ TEST(Recommend, TakesTheLighterWhereNoiseHidesTheDifference) {
   EXPECT_NE(chat.confidence.find("no measured difference from bf16+sdpa"), std::string::npos);
 }
 
+TEST(Recommend, TakesTheBetterMedianWhereMemoryIsAlikeToo) {
+  Results results =
+      made_up({made_up("bf16+eager", 20, kFast, 1), made_up("bf16+sdpa", 20, kNearlyFast, 1)});
+  results.variants[0].memory.workspace_bytes = 700'000;
+  const Recommendation chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "bf16+eager");
+  EXPECT_NE(chat.confidence.find("chosen for its better median"), std::string::npos);
+  results.variants[0].memory.workspace_bytes = 1'700'000;
+  EXPECT_EQ(of(results, "chat").variant, "bf16+sdpa");
+}
+
 TEST(Recommend, TheNoiseFloorCountsAsNoDifference) {
   // Apart beyond their own intervals, but not beyond what one variant differs from itself.
   Results results = made_up(

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "core/error.h"
+#include "eval/statistics.h"
 #include "storage/json.h"
 #include "study/results_fields.h"
 
@@ -78,6 +79,22 @@ struct Reader {
     throw InputError(fmt::format("{}: found {}, expected {}", path, json.type_name(), expected));
   }
 
+  /// The samples are what is compared; the median is what is shown.
+  static void check(const Sampled& sampled, const std::string& path) {
+    constexpr double kRounding = 1e-9;
+    if (sampled.samples.empty()) throw InputError(path, "samples", "none", "one at least");
+    for (const double sample : sampled.samples) {
+      if (!(sample > 0)) {
+        throw InputError(path, "samples", fmt::format("{}", sample), "times or speeds, above 0");
+      }
+    }
+    const double computed = median(sampled.samples);
+    if (std::abs(sampled.median - computed) > kRounding * computed) {
+      throw InputError(path, "median", fmt::format("{}", sampled.median),
+                       fmt::format("{}, its samples'", computed));
+    }
+  }
+
   static void read(const RawJson& json, const std::string& path, double& value) {
     if (!json.is_number()) wrong(path, json, "a number");
     value = json.get<double>();
@@ -137,6 +154,7 @@ struct Reader {
       reader("high", high);
       value.interval.reset();
       if (low && high) value.interval = Interval{*low, *high};
+      if constexpr (Is<T, Sampled>) check(value, path);
     } else {
       fields(reader, value);
     }

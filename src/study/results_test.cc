@@ -63,6 +63,16 @@ TEST(Results, AreRefusedWithFileAndField) {
   document["variants"][0]["memory"]["weights_bytes"] = "many";
   EXPECT_NE(refused().find("weights_bytes: found string, expected a whole number"),
             std::string::npos);
+  document = to_json_value(full());
+  RawJson& decode = document["variants"][1]["latency"]["decode_tokens_per_second"];
+  decode["median"] = 300;
+  EXPECT_EQ(refused(),
+            "r.json: variants[1]: latency: decode_tokens_per_second: median: found 300, expected "
+            "201, its samples'");
+  decode["samples"][1] = -1;
+  EXPECT_NE(refused().find("samples: found -1, expected times or speeds"), std::string::npos);
+  decode["samples"] = RawJson::array();
+  EXPECT_NE(refused().find("samples: found none"), std::string::npos);
   document.erase("schema");
   EXPECT_EQ(refused(), "r.json: schema: found nothing, expected \"plimsoll.study\"");
   EXPECT_NE(message_of<InputError>([] { results_from_json("[1, 2", "r.json"); }).find("r.json"),
@@ -74,6 +84,21 @@ TEST(Results, AsCsvALineAVariant) {
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 3);
   EXPECT_EQ(csv.find("name,weights,attention,kv,device,status,decode_tokens_per_second,"), 0u);
   EXPECT_NE(csv.find("\n\"int8+sdpa\",int8,sdpa,fp32,cpu,measured,201,2010,"), std::string::npos);
+}
+
+TEST(Results, ANarrowTableHasTheColumnsThatMatter) {
+  const Results results = full();
+  const std::string wide = variant_table(results, TableStyle::plain);
+  const std::size_t width = wide.find('\n');
+  EXPECT_EQ(variant_table(results, TableStyle::plain, width).substr(0, width),
+            wide.substr(0, width));
+  for (const std::size_t narrower : {width - 1, std::size_t{60}, std::size_t{30}}) {
+    const std::string table = variant_table(results, TableStyle::plain, narrower);
+    EXPECT_LE(table.find('\n'), narrower);
+    EXPECT_EQ(table.find("KV cache"), std::string::npos);
+    EXPECT_NE(table.find("decode t/s"), std::string::npos);
+    EXPECT_NE(table.find("201.0"), std::string::npos);
+  }
 }
 
 class Output : public testing::Test {
@@ -166,6 +191,9 @@ TEST(Compare, QualityMemoryAndAbsence) {
   after = full();
   after.variants[1].status = "failed";
   EXPECT_TRUE(compare(before, after).worse);
+  after = full();
+  after.variants[1].quality.reset();
+  EXPECT_TRUE(compare(before, after).worse);
   // Of another text perplexity says nothing.
   after = full();
   after.variants[1].quality->ppl *= 2;
@@ -196,8 +224,13 @@ TEST(LlamaBench, RowsStandInTheTables) {
   write_file_atomically(file, R"([{"n_prompt": 512, "n_gen": 0, "model_filename": "m"}])");
   EXPECT_NE(message_of<InputError>([&] { read_llama_bench(file); }).find("row 0: avg_ts"),
             std::string::npos);
-  write_file_atomically(file, "{}");
-  EXPECT_THROW(read_llama_bench(file), InputError);
+  write_file_atomically(file, R"([{"n_prompt": 512, "n_gen": 0, "model_type": "m", "avg_ts": 0}])");
+  EXPECT_NE(message_of<InputError>([&] { read_llama_bench(file); }).find("row 0: avg_ts"),
+            std::string::npos);
+  for (const char* text : {"{}", "[]"}) {
+    write_file_atomically(file, text);
+    EXPECT_THROW(read_llama_bench(file), InputError);
+  }
 }
 
 }  // namespace

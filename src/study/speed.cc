@@ -25,7 +25,7 @@ std::int64_t Study::Impl::timing_units(std::size_t entries) const {
 }
 
 std::int64_t Study::Impl::sweeping_units(std::size_t variants) const {
-  return static_cast<std::int64_t>(variants) * sweep_units({});
+  return static_cast<std::int64_t>(variants) * sweep_units({}, config.max_positions);
 }
 
 void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t number,

@@ -40,10 +40,13 @@ std::int64_t working_bytes(const SweepVariant& variant, const Workload& workload
 
 /// About how long one repeat takes, in units of a decoded token's time: a prompt's tokens go
 /// through the model together, and so do a step's of a batch.
-std::int64_t units_of(const Workload& workload) {
-  constexpr std::int64_t kTogether = 4;
-  const std::int64_t step = 1 + workload.batch / kTogether;
-  return (workload.prompt + workload.depth) / kTogether + workload.generate * step;
+constexpr std::int64_t kTogether = 4;
+std::int64_t units_of_repeat(const Workload& workload) {
+  return workload.prompt / kTogether + workload.generate * (1 + workload.batch / kTogether);
+}
+/// Of all repeats, the warm-up among them, behind a cache that is filled once.
+std::int64_t units_of(const Workload& workload, int repeats) {
+  return workload.depth / kTogether + (repeats + 1) * units_of_repeat(workload);
 }
 
 template <class Do>
@@ -60,12 +63,13 @@ class Runner {
 
   void run() {
     const auto count = static_cast<std::int64_t>(variants_.size());
-    total_units_ = count * sweep_units(options_);
+    total_units_ = count * sweep_units(options_, variants_.front().model->config().max_positions);
     for_each_value(options_, [&](Sweep sweep, std::int64_t value) {
       const Workload workload = workload_of(sweep, value, options_.new_tokens);
+      if (!has_positions(sweep, value, workload)) return;
       const std::int64_t done = done_units_;
       measure(sweep, value, workload);
-      done_units_ = done + count * (options_.repeats + 1) * units_of(workload);
+      done_units_ = done + count * units_of(workload, options_.repeats);
     });
   }
 
@@ -89,16 +93,18 @@ class Runner {
     }
   }
 
-  /// The variants that the model's positions and the memory allow.
+  bool has_positions(Sweep sweep, std::int64_t value, const Workload& workload) {
+    const std::int64_t positions = variants_.front().model->config().max_positions;
+    if (workload.positions() <= positions) return true;
+    skip(fmt::format("{} {}: {} positions, the model has {}", sweep_name(sweep), value,
+                     workload.positions(), positions));
+    return false;
+  }
+
+  /// The variants that the memory allows.
   std::vector<const SweepVariant*> fitting(Sweep sweep, std::int64_t value,
                                            const Workload& workload) {
     const std::string what = fmt::format("{} {}", sweep_name(sweep), value);
-    const std::int64_t positions = variants_.front().model->config().max_positions;
-    if (workload.positions() > positions) {
-      skip(
-          fmt::format("{}: {} positions, the model has {}", what, workload.positions(), positions));
-      return {};
-    }
     std::vector<const SweepVariant*> fit;
     std::int64_t together = 0;
     for (const SweepVariant& variant : variants_) {
@@ -132,7 +138,7 @@ class Runner {
     const auto say = [&](const std::string& variant) {
       report(options_.progress, fmt::format("{} {}, {}", sweep_name(sweep), value, variant),
              done_units_, total_units_);
-      done_units_ += units_of(workload);
+      done_units_ += units_of_repeat(workload);
     };
     std::vector<Entry> entries;
     for (const SweepVariant* variant : variants) {
@@ -168,10 +174,11 @@ std::string_view sweep_name(Sweep sweep) {
   return kNames[static_cast<std::size_t>(sweep)];
 }
 
-std::int64_t sweep_units(const SweepOptions& options) {
+std::int64_t sweep_units(const SweepOptions& options, std::int64_t positions) {
   std::int64_t units = 0;
   for_each_value(options, [&](Sweep sweep, std::int64_t value) {
-    units += (options.repeats + 1) * units_of(workload_of(sweep, value, options.new_tokens));
+    const Workload workload = workload_of(sweep, value, options.new_tokens);
+    if (workload.positions() <= positions) units += units_of(workload, options.repeats);
   });
   return units;
 }

@@ -44,8 +44,9 @@ struct SweepOptions {
   std::function<void()> on_value;
 };
 
-/// About how long the sweeps of one variant take, in units of a decoded token's time.
-std::int64_t sweep_units(const SweepOptions& options);
+/// About how long the sweeps of one variant take, in units of a decoded token's time, with a model
+/// of so many positions.
+std::int64_t sweep_units(const SweepOptions& options, std::int64_t positions);
 
 /// Times all variants at every value, repeat by repeat in turns, and adds the points to `sweeps`.
 /// Values that the model has no positions for or that do not fit in memory are skipped; those at

@@ -147,7 +147,7 @@ TEST_F(Sweeping, EveryVariantAtEveryValueInTurns) {
   options_.progress = [&](const std::string& what, std::int64_t units, std::int64_t total) {
     said.push_back(what);
     done.push_back(units);
-    EXPECT_EQ(total, 2 * sweep_units(options_));
+    EXPECT_EQ(total, 2 * sweep_units(options_, model_->config().max_positions));
     return true;
   };
   options_.on_value = [&] { ++values; };
@@ -171,7 +171,7 @@ TEST_F(Sweeping, EveryVariantAtEveryValueInTurns) {
   EXPECT_EQ(said[3], "batch 1, fp32+eager");
   // Nothing goes back, and about all is done at the end.
   EXPECT_TRUE(std::ranges::is_sorted(done));
-  EXPECT_GT(10 * done.back(), 9 * 2 * sweep_units(options_));
+  EXPECT_GT(10 * done.back(), 8 * 2 * sweep_units(options_, model_->config().max_positions));
 }
 
 TEST_F(Sweeping, GoesOnWhereItWasStopped) {

@@ -50,12 +50,31 @@ Row row_of(const VariantResult& v, const Results& results) {
   return row;
 }
 
-/// Columns as wide as their widest cell; the first to the left, the others to the right.
-std::string aligned(const std::vector<Row>& rows, TableStyle style) {
+std::vector<std::size_t> widths_of(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows.front().size(), 0);
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
+  return widths;
+}
+
+/// Leaves columns out, what matters least first, until a line has `width` characters at most.
+void narrow(std::vector<Row>& rows, std::size_t width) {
+  constexpr std::size_t kGap = 2;
+  for (const char* least : {"KV cache", "TTFT ms", "ratio", "peak", "same top", "weights",
+                            "prefill t/s", "vs base", "ppl", "KL"}) {
+    const std::vector<std::size_t> widths = widths_of(rows);
+    std::size_t line = kGap * (widths.size() - 1);
+    for (const std::size_t column : widths) line += column;
+    if (line <= width) return;
+    const auto at = std::ranges::find(rows.front(), least) - rows.front().begin();
+    for (Row& row : rows) row.erase(row.begin() + at);
+  }
+}
+
+/// Columns as wide as their widest cell; the first to the left, the others to the right.
+std::string aligned(const std::vector<Row>& rows, TableStyle style) {
+  const std::vector<std::size_t> widths = widths_of(rows);
   const bool markdown = style == TableStyle::markdown;
   std::string text;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -164,9 +183,10 @@ std::string imported_table(const Results& results, TableStyle style) {
 
 }  // namespace
 
-std::string variant_table(const Results& results, TableStyle style) {
+std::string variant_table(const Results& results, TableStyle style, std::size_t width) {
   std::vector<Row> rows{kHeadings};
   for (const VariantResult& variant : results.variants) rows.push_back(row_of(variant, results));
+  if (style == TableStyle::plain) narrow(rows, width);
   return aligned(rows, style) + imported_table(results, style);
 }
 

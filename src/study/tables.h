@@ -1,6 +1,8 @@
 // The results as tables: for a terminal, for a spreadsheet, for a page.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <string>
 
 #include "study/results.h"
@@ -12,9 +14,11 @@ std::string as_csv(const Results& results);
 /// results.md: recommendations, warnings, the table, how it was measured.
 std::string as_markdown(const Results& results);
 /// The variants' table alone, in columns of spaces or of `|`; a pending variant has its status
-/// where figures will be.
+/// where figures will be. Columns that matter less are left out where a plain line would be longer
+/// than `width`.
 enum class TableStyle { plain, markdown };
-std::string variant_table(const Results& results, TableStyle style);
+std::string variant_table(const Results& results, TableStyle style,
+                          std::size_t width = std::numeric_limits<std::size_t>::max());
 
 /// One paragraph, wrapped at `width` and indented.
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent);
