@@ -4,6 +4,7 @@
 #include "engine/generate.h"
 #include "engine/model_tokenizer.h"
 #include "model/load_model.h"
+#include "model/numerics.h"
 #include "model/prefill.h"
 #include "text/detokenizer.h"
 
@@ -56,6 +57,8 @@ LanguageModel LanguageModel::load(const std::string& path, const LoadOptions& op
     load_options.weights.pack = true;
     state->model = load_model(path, load_options);
     state->context.compute = options.exact ? ops::Compute::exact : ops::Compute::fast;
+    state->context.numerics_auto = true;
+    state->context = settled(state->context, *state->model);
     return LanguageModel(std::move(state));
   });
 }

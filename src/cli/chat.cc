@@ -11,6 +11,7 @@
 #include "cli/line_editor.h"
 #include "engine/model_tokenizer.h"
 #include "engine/session.h"
+#include "model/numerics.h"
 #include "storage/atomic_file.h"
 #include "text/chat_prompt.h"
 #include "text/detokenizer.h"
@@ -177,7 +178,7 @@ void chat(const ModelFlags& model_flags, const ChatFlags& flags, GenerateOptions
   if (is_shape(name)) {
     throw InputError(name, "tokenizer", "none", "a checkpoint folder, since --chat needs one");
   }
-  const ops::Context context = model_flags.context();
+  const ops::Context wanted = model_flags.context();
   const auto tokenizer = load_tokenizer(name, load_config(name));
   const ChatPrompt prompt(find_template(name, flags.chat_template), template_variables(name),
                           *tokenizer);
@@ -193,6 +194,7 @@ void chat(const ModelFlags& model_flags, const ChatFlags& flags, GenerateOptions
   if (options.max_new_tokens < 0) options.max_new_tokens = positions;
 
   const auto model = model_flags.load();
+  const ops::Context context = settled(wanted, *model);
   Session session(*model, context, positions);
   Chat(prompt, *tokenizer, name, context, opening, options, format == "json").talk(session);
 }

@@ -70,7 +70,8 @@ ops::Context ContextFlags::context() const {
                      "1 or more, or 0 (chosen by the size of the cache)");
   }
   context.prefill_chunk = prefill_chunk;
-  context.numerics = ops::numerics_from_name(numerics);
+  context.numerics_auto = numerics == "auto";
+  if (!context.numerics_auto) context.numerics = ops::numerics_from_name(numerics);
   if (explain) context.explain = &explain_once();
   if (on_gpu) check_for_gpu(context);
   return context;
@@ -95,14 +96,14 @@ void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
   command
       .add_option("--numerics", flags.numerics,
                   "invariant: the same bits for every batch, chunk and number of threads; fast: no "
-                  "such promise")
+                  "such promise; auto: invariant wherever that costs nothing")
       ->capture_default_str();
   command
       .add_option("--prefill-chunk", flags.prefill_chunk,
                   "Tokens of a prompt that are computed together (0: as many as fit in the cache)")
       ->capture_default_str();
   command.add_flag("--explain", flags.explain,
-                   "Say on standard error which attention kernel runs and why");
+                   "Say on standard error which attention kernel runs and why, and which numerics");
 }
 
 void add_device_flags(CLI::App& command, ContextFlags& flags) {

@@ -15,7 +15,7 @@ struct ContextFlags {
   std::int64_t prefill_chunk = 0;  // 0: by the cache's size
   std::string compute;             // empty: what the command does on the CPU, fast on a GPU
   std::string default_compute = "fast";
-  std::string numerics = "fast";
+  std::string numerics = "auto";
   bool explain = false;
   std::string device = "cpu";
   std::string isa;  // empty: the best

@@ -8,6 +8,7 @@
 #include "core/threads.h"
 #include "engine/model_tokenizer.h"
 #include "eval/divergence.h"
+#include "model/numerics.h"
 #include "storage/sha256.h"
 #include "text/sample_text.h"
 
@@ -154,7 +155,7 @@ void run(const EvalFlags& flags) {
     throw InputError("--limit-tokens", "count", std::to_string(flags.limit_tokens),
                      "0 (all) or more");
   }
-  const ops::Context context = flags.model.context();
+  const ops::Context wanted = flags.model.context();
   ScoreOptions options;
   options.protocol.protocol = protocol_from_name(flags.protocol);
   for (const auto& [flag, value] :
@@ -183,6 +184,7 @@ void run(const EvalFlags& flags) {
   compress::refuse_calibration_text(record, calibration ? &calibration->text : nullptr, *tokenizer,
                                     text, ids);
   const auto model = flags.model.load(0, calibration);
+  const ops::Context context = settled(wanted, *model);
   const Formats formats = formats_of(*model);
   std::optional<Divergence> compared;
   Formats reference_formats;

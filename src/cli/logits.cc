@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "engine/generate.h"
+#include "model/numerics.h"
 #include "model/prefill.h"
 #include "storage/safetensors_writer.h"
 
@@ -18,13 +19,14 @@ struct LogitsFlags {
 };
 
 void run(const LogitsFlags& flags) {
-  const ops::Context context = flags.model.context();
+  const ops::Context wanted = flags.model.context();
   const std::vector<std::int32_t> ids = parse_ids(flags.ids, "--ids");
   const auto count = static_cast<std::int64_t>(ids.size());
   const ModelConfig config = load_config(flags.model.model);
   check_ids(config, ids, "--ids");
   if (!is_shape(flags.model.model)) check_context(config, count, flags.model.allow_long, "--ids");
   const auto model = flags.model.load(count);
+  const ops::Context context = settled(wanted, *model);
   kv::BlockPool pool = pool_for(*model, context, count);
   kv::Sequence sequence(pool);
   std::vector<Tensor> hidden;

@@ -9,6 +9,7 @@
 #include "eval/kernel_profile.h"
 #include "eval/slow_paths.h"
 #include "kv/kv_format.h"
+#include "model/numerics.h"
 #include "storage/atomic_file.h"
 #include "study/ceilings_json.h"
 #include "study/load_weights.h"
@@ -113,6 +114,7 @@ void run(const ProfileFlags& flags) {
   if (!flags.trace_file.empty()) trace_file.emplace(flags.trace_file);
 
   const auto model = flags.model.load(positions);
+  result.context = settled(result.context, *model);
   result.weights = study::format_of(*model);
   result.slow_paths = slow_paths(*model, result.context, std::max<std::int64_t>(flags.prompt, 1));
   CeilingMeter meter(result.context);

@@ -9,6 +9,7 @@
 #include "core/units.h"
 #include "engine/generate.h"
 #include "engine/model_tokenizer.h"
+#include "model/numerics.h"
 #include "text/detokenizer.h"
 
 namespace plimsoll::cli {
@@ -76,7 +77,7 @@ void run(const RunFlags& flags) {
                      "-1 (as many as fit) or more");
   }
   if (flags.chat.chat) return chat(flags.model, flags.chat, flags.generate, flags.format);
-  const ops::Context context = flags.model.context();
+  const ops::Context wanted = flags.model.context();
   const ModelConfig config = load_config(flags.model.model);
   const Prompt prompt = prompt_of(flags, config);
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.ids.size());
@@ -85,6 +86,7 @@ void run(const RunFlags& flags) {
   }
   const auto positions = prompt_tokens + flags.generate.max_new_tokens;
   const auto model = flags.model.load(positions);
+  const ops::Context context = settled(wanted, *model);
   GenerateOptions options = flags.generate;
   options.progress = progress_bar();
   options.allow_long = flags.model.allow_long || is_shape(flags.model.model);

@@ -44,7 +44,7 @@ Attention attention_from_name(std::string_view name, std::string_view flag) {
 Numerics numerics_from_name(std::string_view name) {
   if (name == "fast") return Numerics::fast;
   if (name == "invariant") return Numerics::invariant;
-  throw InputError("--numerics", "promise", name, "fast or invariant");
+  throw InputError("--numerics", "promise", name, "auto, fast or invariant");
 }
 
 std::uint64_t available_memory(const Context& context) {

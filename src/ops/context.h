@@ -34,6 +34,9 @@ struct Context {
   Compute compute = Compute::exact;
   Attention attention = Attention::sdpa;
   Numerics numerics = Numerics::fast;
+  /// Numerics::invariant wherever it costs nothing: plimsoll::settled() decides once the model is
+  /// there; until then as `numerics` says.
+  bool numerics_auto = false;
   /// What whoever runs a model makes its pools of.
   kv::KvFormat kv = kv::KvFormat::f32;
   /// Tokens of a prompt that go through the model together; 0: see plimsoll::prefill_chunk().

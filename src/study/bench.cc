@@ -13,6 +13,7 @@
 #include "eval/memory_account.h"
 #include "eval/statistics.h"
 #include "model/inventory.h"
+#include "model/numerics.h"
 #include "model/prefill.h"
 #include "study/facts.h"
 #include "study/load_weights.h"
@@ -116,6 +117,7 @@ class Bench {
     entry.context = options_.context;
     entry.context.attention = attention;
     entry.context.kv = kv;
+    entry.context = settled(entry.context, *loaded.model);
     entry.memory = loaded.memory;
     BenchRow& row = entry.row;
     row.model = options_.model;
@@ -128,7 +130,7 @@ class Bench {
     row.attention = attention;
     row.kv = kv;
     row.compute = options_.context.compute;
-    row.numerics = options_.context.numerics;
+    row.numerics = entry.context.numerics;
     row.threads = threads();
     if (options_.context.device != nullptr) row.gpu = options_.context.device->name();
     row.workload = workload;

@@ -150,7 +150,9 @@ RunFacts run_facts(const StudyOptions& options, const ModelConfig& config,
   run.versions = versions();
   Flags& flags = run.flags;
   flags.compute = ops::compute_name(options.context.compute);
-  flags.numerics = ops::numerics_name(options.context.numerics);
+  flags.numerics = options.context.numerics_auto
+                       ? "auto"
+                       : std::string(ops::numerics_name(options.context.numerics));
   flags.kv = kv::kv_format_name(options.context.kv);
   flags.prefill_chunk = options.context.prefill_chunk;
   flags.repeats = options.repeats;

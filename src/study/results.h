@@ -137,7 +137,8 @@ struct EnergyFacts {
 
 struct VariantResult {
   std::string name, weights, attention, kv, device;
-  std::string status;  // "pending", "measured", "does_not_fit", "failed"
+  std::optional<std::string> numerics;  // "fast", "invariant": what ran
+  std::string status;                   // "pending", "measured", "does_not_fit", "failed"
   std::optional<std::string> reason;
   MemoryFacts memory;
   std::optional<Latency> latency;

@@ -105,7 +105,8 @@ void fields(F& f, T& v) {
 template <class F, Is<VariantResult> T>
 void fields(F& f, T& v) {
   f("name", v.name), f("weights", v.weights), f("attention", v.attention), f("kv", v.kv);
-  f("device", v.device), f("status", v.status), f("reason", v.reason), f("memory", v.memory);
+  f("device", v.device), f("numerics", v.numerics), f("status", v.status), f("reason", v.reason);
+  f("memory", v.memory);
   f("latency", v.latency), f("share_of_ceiling", v.share_of_ceiling);
   f("versus_baseline", v.versus_baseline), f("quality", v.quality);
   f("quality_reason", v.quality_reason), f("samples", v.samples), f("profile", v.profile);

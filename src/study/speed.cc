@@ -47,6 +47,7 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
   result.share_of_ceiling = {
       timed.prefill.share_of_ceiling(prefill, ceilings, unit),
       timed.decode.share_of_ceiling(result.latency->end_to_end_seconds.median, ceilings, unit)};
+  result.numerics = ops::numerics_name(timed.context.numerics);
   result.energy = energy_of(timed);
   result.slow_paths =
       slow_paths(*loaded.model, timed.context, static_cast<std::int64_t>(material.prefill.size()));

@@ -4,6 +4,7 @@
 
 #include "core/memory.h"
 #include "kv/kv_format.h"
+#include "model/numerics.h"
 #include "study/facts.h"
 #include "study/fit.h"
 #include "study/sitting.h"
@@ -109,7 +110,7 @@ Runnable Study::Impl::runnable(std::size_t index) const {
   const Variant& variant = options.variants[index];
   const Loaded* loaded = shelf.find(variant.weights);
   PLIMSOLL_CHECK(loaded != nullptr, "{}", variant.name());
-  return {loaded->model.get(), variant.context(options.context)};
+  return {loaded->model.get(), settled(variant.context(options.context), *loaded->model)};
 }
 
 void Study::Impl::run() {

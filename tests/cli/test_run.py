@@ -81,6 +81,19 @@ class Output(CommandTest):
         self.assertEqual(len(lines), len(set(lines)))
         self.assertEqual(len(lines), 2)  # the prompt, and every step after it
 
+    def test_numerics_by_default(self):
+        """invariant where the kernels that run anyway keep the promise; results and --explain say which."""
+        run = ["run", GOLDEN / "mistral-tiny", "--prompt-ids", "1,2,3", "--print-ids", "-n", 2]
+        for flags, numerics, why in (([], "invariant", "keep the promise"), (["--weights", "int8"], "invariant", "keep"),
+                                     (["--attention", "eager"], "fast", "--attention eager"),
+                                     (["--weights", "int8", "--outlier-scope", "batch"], "fast", "--outlier-scope batch"),
+                                     (["--isa", "scalar"], "fast", "numerics: fast"), (["--numerics", "fast"], "fast", "")):
+            with self.subTest(" ".join(flags)):
+                self.assertEqual(self.json_of(*run, *flags)["numerics"], numerics)
+                said = self.succeed(*run, *flags, "--explain").stderr
+                self.assertIn(why, said)
+                self.assertEqual(f"numerics: {numerics}" in said, why != "")
+
     def test_combinations_that_cannot_be(self):
         for flags, mention in ((["--attention", "eager", "--numerics", "invariant"], "eager"),
                                (["--weights", "int8", "--outlier-scope", "batch", "--numerics", "invariant"],

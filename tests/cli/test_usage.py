@@ -67,7 +67,7 @@ class Unknown(CommandTest):
                                 (["--attention", "origami"], ["--attention", "origami", "eager", "flash", "sdpa"]),
                                 (["--kv", "q4_0"], ["--kv", "q4_0", "fp32", "bf16", "fp16", "int8"]),
                                 (["--prefill-chunk", "-1"], ["--prefill-chunk", "-1"]),
-                                (["--numerics", "vague"], ["--numerics", "vague", "fast", "invariant"]),
+                                (["--numerics", "vague"], ["--numerics", "vague", "auto", "fast", "invariant"]),
                                 (["--weights", "q4_k_m"], ["--weights", "q4_k_m", *FORMATS]),
                                 (["--isa", "mmx"], ["--isa", "mmx", "avx2", "avx512"]),
                                 (["--device", "cuda:99"], ["--device", "cuda:99"]),

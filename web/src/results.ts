@@ -100,6 +100,7 @@ export interface Variant {
   attention: string;
   kv: string;
   device: string;
+  numerics: "fast" | "invariant" | null;
   status: "pending" | "measured" | "does_not_fit" | "failed";
   reason: string | null;
   memory: Memory | null;
