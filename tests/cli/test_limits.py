@@ -48,12 +48,11 @@ class Memory(CommandTest):
                                           "--print-ids")
         self.assertRegex(said, r"[\d.]+ [kMG]B")
 
-
     def test_eager_score_matrix(self):
         """Refused before work on the first chunk, whose matrix would fit: nothing is explained yet."""
         ids = ",".join(["5"] * 20_000)
         arguments = ["run", DRAFT, "--prompt-ids", ids, "--print-ids", "-n", 1, "--allow-long", "-t", 1,
-                     "--prefill-chunk", 5000, "--explain", "--attention"]
+                     "--prefill-chunk", 5000, "--explain", "--numerics", "fast", "--attention"]
         said = self.assert_refused_within(450, *arguments, "eager")
         self.assertRegex(said, r"eager attention of 5000 queries over 20000 keys needs 4\d\d MB, [\d.]+ MB are available")
 

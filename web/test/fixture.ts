@@ -63,7 +63,8 @@ function variant(made: Made): Variant {
   const kv = 9_400_000;
   const workspace = made.attention === "eager" ? 6_300_000 : 2_100_000;
   return {
-    name, weights: made.weights, attention: made.attention, kv: "bf16", device: "cpu", status: "measured", reason: null,
+    name, weights: made.weights, attention: made.attention, kv: "bf16", device: "cpu", numerics: "invariant",
+    status: "measured", reason: null,
     memory: { weights_bytes: made.bytes, kv_bytes: kv, workspace_bytes: workspace, peak_bytes: made.bytes + kv + workspace + 5_000_000, needed_bytes: made.bytes + kv + workspace },
     latency: {
       repeats: 7,
