@@ -64,7 +64,9 @@ std::string as_text(const KernelProfile& profile) {
   for (const PartTime& part : profile.parts) {
     parts.push_back(fmt::format("{} {:.1f}%", part.part, part.share * 100));
   }
-  return text + fmt::format("\nparts: {}\n", fmt::join(parts, ", "));
+  text += fmt::format("\nparts: {}\n", fmt::join(parts, ", "));
+  if (profile.clock != "host") text += fmt::format("kernel times: {}\n", profile.clock);
+  return text;
 }
 
 std::string as_text(const Result& result, const std::string& model) {
@@ -133,6 +135,7 @@ void run(const ProfileFlags& flags) {
   for (const TracedRun& each : runs) {
     result.profiles.push_back(
         kernel_profile(each.events, each.wall_seconds, each.workload, result.ceilings));
+    result.profiles.back().clock = each.clock;
     events.insert(events.end(), each.events.begin(), each.events.end());
   }
   if (trace_file) {

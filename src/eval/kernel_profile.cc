@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "eval/device_times.h"
 #include "eval/statistics.h"
 
 namespace plimsoll {
@@ -135,9 +136,18 @@ TracedRun traced_run(const Model& model, const ops::Context& context, const Work
   PLIMSOLL_CHECK(!trace::recording());
   TracedRun traced;
   traced.workload = workload;
+  const bool on_gpu = context.device != nullptr;
+  const Support cupti = on_gpu ? cuda::kernel_times_available() : Support::no("");
+  if (cupti) cuda::start_kernel_times();
   trace::start();
   traced.wall_seconds = run.seconds();
   traced.events = trace::stop();
+  if (cupti) {
+    take_kernel_times(traced.events, cuda::stop_kernel_times());
+    traced.clock = "CUPTI";
+  } else if (on_gpu) {
+    traced.clock += ": " + cupti.reason;
+  }
   return traced;
 }
 
@@ -168,6 +178,7 @@ nlohmann::ordered_json as_json(const KernelProfile& profile) {
   }
   return {{"wall_seconds", profile.wall_seconds},
           {"workload", profile.workload},
+          {"clock", profile.clock},
           {"kernels", std::move(kernels)},
           {"parts", std::move(parts)},
           {"trace_file", nullptr}};

@@ -44,6 +44,7 @@ struct PartTime {
 struct KernelProfile {
   std::string workload;  // "pp512+tg128"
   double wall_seconds = 0;
+  std::string clock = "host";       // see TracedRun
   std::vector<KernelTime> kernels;  // the most time first
   std::vector<PartTime> parts;      // the same; "other" last. Their seconds add up to wall_seconds
 };
@@ -58,13 +59,16 @@ struct TracedRun {
   Workload workload;
   double wall_seconds = 0;
   std::vector<trace::Event> events;
+  /// Whose times the events have: "host"; on a GPU "CUPTI", those of the kernels alone, or "host: "
+  /// and why not CUPTI's: then launches and the host's waits are in them.
+  std::string clock = "host";
 };
 /// InputError as WorkloadRun's. Nothing else may record meanwhile. (Tracing takes the time of two
 /// looks at the clock and a push a call, under a microsecond.)
 TracedRun traced_run(const Model& model, const ops::Context& context, const Workload& workload);
 
-/// {"wall_seconds", "workload", "kernels": [...], "parts": [...]} with the fields above, and
-/// "trace_file": null.
+/// {"wall_seconds", "workload", "clock", "kernels": [...], "parts": [...]} with the fields above,
+/// and "trace_file": null.
 nlohmann::ordered_json as_json(const KernelProfile& profile);
 
 /// Chrome's trace event format, which Perfetto (ui.perfetto.dev) opens: complete events ("ph": "X",

@@ -13,8 +13,9 @@ VariantProfile profile_of(const Runnable& variant, const Material& material,
                           1};
   const TracedRun run = traced_run(*variant.model, variant.context, workload);
   for (int i = 0; i < kRounds; ++i) meter.round();
-  return {as_json(kernel_profile(run.events, run.wall_seconds, workload, meter.result())),
-          trace_json(run.events)};
+  KernelProfile profile = kernel_profile(run.events, run.wall_seconds, workload, meter.result());
+  profile.clock = run.clock;
+  return {as_json(profile), trace_json(run.events)};
 }
 
 }  // namespace plimsoll::study
