@@ -8,6 +8,7 @@ import argparse
 import array
 import json
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -83,12 +84,16 @@ class CommandTest(unittest.TestCase):
         return json.loads(self.succeed(*arguments, "--format", "json", **more).stdout)
 
     def assert_refused(self, arguments, *mentions, **more):
-        """Exit 2, nothing on stdout, one line on stderr that mentions each of `mentions`."""
+        """Exit 2, nothing on stdout, one line on stderr that mentions each of `mentions`.
+
+        Besides, a slow machine may have said how far it has come.
+        """
         done = self.plimsoll(*arguments, **more)
+        answer = re.sub(r"(?m)^(?!plimsoll: )[^\n]*\b\d+ %[^\n]*\n", "", done.stderr)
         said = f"plimsoll {' '.join(map(str, arguments))}: exit {done.returncode}, {done.stderr!r}"
         self.assertEqual(done.returncode, 2, said)
         self.assertEqual(done.stdout, b"", said)
-        self.assertRegex(done.stderr, r"\Aplimsoll: [^\n]+\n\Z", said)
+        self.assertRegex(answer, r"\Aplimsoll: [^\n]+\n\Z", said)
         self.assertNotIn("internal error", done.stderr)
         for mention in mentions:
             self.assertIn(str(mention), done.stderr)
