@@ -22,6 +22,8 @@ using kv::KvFormat;
 using Variant = KernelVariant<AttentionArgs>;
 
 constexpr std::int64_t kHeads = 32, kKvHeads = 4, kHeadDim = 64;
+constexpr std::int64_t kPrefillTokens[] = {1,  2,   3,   4,   5,    8,    16,   32,
+                                           64, 128, 256, 512, 1024, 2048, 4096, 8192};
 /// Caches that a decode step goes through: several times what the last-level cache holds.
 constexpr std::int64_t kDecodeBytes = 192 << 20;
 /// Rows verified, and how far they may be off the largest output: bf16 products round queries and
@@ -166,7 +168,7 @@ bool register_all() {
     for (const auto list : {attention_eager_variants(), attention_flash_variants()}) {
       for (const Variant& variant : list) {
         if (!measured(variant, arithmetic)) continue;
-        for (std::int64_t tokens = 1; tokens <= 8192; tokens *= 2) {
+        for (const std::int64_t tokens : kPrefillTokens) {
           add("prefill", prefill, {&variant, tokens, tokens, format, compute});
         }
       }

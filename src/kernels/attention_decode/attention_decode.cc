@@ -42,12 +42,15 @@ void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
   const std::int64_t splits =
       (last_tile + kAttentionSplitTiles - 1) / kAttentionSplitTiles - first_split;
   std::vector<std::byte> q(static_cast<std::size_t>(heads * rows * tiles.packed_bytes()));
-  AttentionStates parts(heads * splits * rows, tiles.padded_dim());
+  AttentionStates parts;
+  parts.resize(heads * splits * rows, tiles.padded_dim());
+  parts.clear(heads * splits * rows);
   for (std::int64_t head = 0; head < heads; ++head) {
     tiles.pack(head, 0, rows, q.data() + head * rows * tiles.packed_bytes());
   }
   const std::int64_t together = heads_together(args.kv.layout, splits);
-  parallel_for(heads / together * splits, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t items = heads / together * splits;
+  parallel_for(items, tiles.grain(items), [&](std::int64_t begin, std::int64_t end) {
     AttentionLookAhead look_ahead;
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t first_head = item / splits * together;
@@ -69,9 +72,10 @@ void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
   });
   const std::int64_t grain = std::max<std::int64_t>(1, kMergeGrain / (splits * rows));
   parallel_for(heads, grain, [&](std::int64_t begin, std::int64_t end) {
-    AttentionStates total(rows, tiles.padded_dim());
+    AttentionStates total;
+    total.resize(rows, tiles.padded_dim());
     for (std::int64_t head = begin; head < end; ++head) {
-      total.clear();
+      total.clear(rows);
       for (std::int64_t split = 0; split < splits; ++split) {
         tiles.merge(total.at(0), parts.at((head * splits + split) * rows), rows);
       }

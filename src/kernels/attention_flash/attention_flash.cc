@@ -13,6 +13,13 @@ namespace {
 // 64 rows and stay in the second-level cache for the groups of eight.
 constexpr std::int64_t kTileRows = 64;
 
+/// A thread keeps it from one call to the next: asking for memory takes longer than attention of a
+/// token that sees few others.
+struct Scratch {
+  std::vector<std::byte> q;
+  AttentionStates total, part;
+};
+
 /// The index-th in 0, n-1, 1, n-2, ...: early queries see few keys and late ones many, so that any
 /// run of such pairs is the same work.
 std::int64_t balanced(std::int64_t index, std::int64_t n) {
@@ -22,33 +29,39 @@ std::int64_t balanced(std::int64_t index, std::int64_t n) {
 void run(const AttentionArgs& args, const AttentionTileKernels& kernels) {
   const AttentionTiles tiles(args, kernels);
   const std::int64_t count = (tiles.rows() + kTileRows - 1) / kTileRows;
-  parallel_for(args.kv.layout.kv_heads * count, 1, [&](std::int64_t first, std::int64_t last) {
+  const std::int64_t items = args.kv.layout.kv_heads * count;
+  parallel_for(items, tiles.grain(items), [&](std::int64_t first, std::int64_t last) {
+    thread_local Scratch scratch;
+    auto& [q, total, part] = scratch;
     const std::int64_t most = std::min(kTileRows, tiles.rows());
-    std::vector<std::byte> q(static_cast<std::size_t>(most * tiles.packed_bytes()));
-    AttentionStates total(most, tiles.padded_dim());
-    AttentionStates part(std::min(most, kAttentionRows), tiles.padded_dim());
+    q.resize(static_cast<std::size_t>(most * tiles.packed_bytes()));
+    total.resize(most, tiles.padded_dim());
+    part.resize(kAttentionRows, tiles.padded_dim());
     AttentionLookAhead ahead;
     for (std::int64_t item = first; item < last; ++item) {
       const std::int64_t head = item / count;
       const std::int64_t begin = balanced(item % count, count) * kTileRows;
       const std::int64_t end = std::min(begin + kTileRows, tiles.rows());
       tiles.pack(head, begin, end, q.data());
-      total.clear();
-      const std::int64_t last_tile = tiles.last_tile(end);
-      for (std::int64_t tile = tiles.first_tile(begin); tile < last_tile;) {
+      total.clear(end - begin);
+      const std::int64_t first_tile = tiles.first_tile(begin), last_tile = tiles.last_tile(end);
+      for (std::int64_t tile = first_tile; tile < last_tile;) {
         const std::int64_t split_end =
             std::min((tile / kAttentionSplitTiles + 1) * kAttentionSplitTiles, last_tile);
         for (std::int64_t row = begin; row < end; row += kAttentionRows) {
           const std::int64_t row_end = std::min(row + kAttentionRows, end);
-          part.clear();
+          // What the first split leaves is the total: adding it to no keys' would change no bit.
+          const bool direct = tile == first_tile;
+          const AttentionState state = direct ? total.at(row - begin) : part.at(0);
+          if (!direct) part.clear(row_end - row);
           for (std::int64_t t = tile; t < split_end; ++t) {
             // The first rows fetch for all.
             AttentionAhead* const next =
                 row == begin ? ahead.at(args, head, 1, t + 1, last_tile) : nullptr;
             tiles.run(head, row, row_end, q.data() + (row - begin) * tiles.packed_bytes(), t, next,
-                      part.at(0));
+                      state);
           }
-          tiles.merge(total.at(row - begin), part.at(0), row_end - row);
+          if (!direct) tiles.merge(total.at(row - begin), state, row_end - row);
         }
         tile = split_end;
       }

@@ -8,6 +8,13 @@ namespace plimsoll::kernels {
 using kv::kBlockTokens;
 using kv::KvFormat;
 
+namespace {
+
+/// Multiply-adds of both products that take longer than waking a thread.
+constexpr std::int64_t kThreadWork = std::int64_t{1} << 16;
+
+}  // namespace
+
 AttentionTiles::AttentionTiles(const AttentionArgs& args, const AttentionTileKernels& kernels)
     : args_(args), kernels_(kernels) {
   switch (args.kv.layout.format) {
@@ -27,6 +34,14 @@ AttentionTiles::AttentionTiles(const AttentionArgs& args, const AttentionTileKer
   PLIMSOLL_CHECK(kernel_ != nullptr);
   PLIMSOLL_CHECK(args.q_len > 0 && args.visible_begin(0) >= args.kv.first);
   if (&kernels == &kAttentionTileAvx512Bf16) packed_element_bytes_ = 2;
+}
+
+std::int64_t AttentionTiles::grain(std::int64_t count) const {
+  // Whole blocks are multiplied; what causality masks counts as if it were seen.
+  const std::int64_t keys =
+      (args_.kv.length - args_.visible_begin(0) + kBlockTokens - 1) / kBlockTokens * kBlockTokens;
+  const std::int64_t work = 2 * args_.q_len * args_.heads * keys * padded_dim();
+  return std::max<std::int64_t>(1, kThreadWork * count / work);
 }
 
 std::int64_t AttentionTiles::first_tile(std::int64_t begin) const {
@@ -119,23 +134,25 @@ AttentionAhead* AttentionLookAhead::at(const AttentionArgs& args, std::int64_t f
   return &ahead_;
 }
 
-AttentionStates::AttentionStates(std::int64_t rows, std::int64_t padded_dim)
-    : padded_dim_(padded_dim),
-      largest_(Tensor::empty(DType::f32, {rows})),
-      totals_(Tensor::empty(DType::f32, {rows, kAttentionLanes})),
-      out_(Tensor::empty(DType::f32, {rows, padded_dim})) {
-  clear();
+void AttentionStates::resize(std::int64_t rows, std::int64_t padded_dim) {
+  rows_ = rows;
+  padded_dim_ = padded_dim;
+  const std::int64_t floats = rows * (padded_dim + kAttentionLanes + 1);
+  if (memory_.size() < floats) memory_ = Tensor::empty(DType::f32, {floats});
 }
 
 AttentionState AttentionStates::at(std::int64_t row) {
-  return {largest_.data<float>() + row, totals_.data<float>() + row * kAttentionLanes,
-          out_.data<float>() + row * padded_dim_};
+  float* const out = memory_.data<float>();
+  float* const totals = out + rows_ * padded_dim_;
+  float* const largest = totals + rows_ * kAttentionLanes;
+  return {largest + row, totals + row * kAttentionLanes, out + row * padded_dim_};
 }
 
-void AttentionStates::clear() {
-  std::fill_n(largest_.data<float>(), largest_.size(), -std::numeric_limits<float>::infinity());
-  std::fill_n(totals_.data<float>(), totals_.size(), 0.0f);
-  std::fill_n(out_.data<float>(), out_.size(), 0.0f);
+void AttentionStates::clear(std::int64_t rows) {
+  const AttentionState state = at(0);
+  std::fill_n(state.largest, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(state.totals, rows * kAttentionLanes, 0.0f);
+  std::fill_n(state.out, rows * padded_dim_, 0.0f);
 }
 
 Support attention_tile_takes(const AttentionArgs& args) {

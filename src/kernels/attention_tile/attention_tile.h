@@ -29,6 +29,9 @@ class AttentionTiles {
   std::int64_t padded_dim() const { return args_.kv.layout.padded_dim(); }
   /// Bytes of a packed row.
   std::int64_t packed_bytes() const { return padded_dim() * packed_element_bytes_; }
+  /// Of `count` items that split all rows and keys of all KV heads evenly: how many are worth a
+  /// thread.
+  std::int64_t grain(std::int64_t count) const;
   /// Tiles [first, last) that rows [begin, end) see any of.
   std::int64_t first_tile(std::int64_t begin) const;
   std::int64_t last_tile(std::int64_t end) const;
@@ -66,17 +69,19 @@ class AttentionLookAhead {
   AttentionAhead ahead_;
 };
 
-/// Memory for the state of some rows; begins as that of no keys.
+/// Memory for the state of some rows.
 class AttentionStates {
  public:
-  AttentionStates(std::int64_t rows, std::int64_t padded_dim);
+  /// Room for `rows`, uninitialised. Keeps the memory that it has where that is enough.
+  void resize(std::int64_t rows, std::int64_t padded_dim);
   /// From `row` on.
   AttentionState at(std::int64_t row);
-  void clear();
+  /// The first `rows` as the state of no keys.
+  void clear(std::int64_t rows);
 
  private:
-  std::int64_t padded_dim_;
-  Tensor largest_, totals_, out_;  // f32; on cache lines
+  std::int64_t rows_ = 0, padded_dim_ = 0;
+  Tensor memory_;  // f32: outputs, totals, maxima; each row's on cache lines
 };
 
 /// The variants' common conditions: head dim, and for the bf16 dot product compute and format.

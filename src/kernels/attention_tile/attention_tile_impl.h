@@ -204,7 +204,8 @@ struct Tile {
   }
 
   /// Raises the row's maximum where a score exceeds it, and scales down what was summed below it.
-  /// Leaving that out where the maximum stays changes no bit: the factor would be 1.
+  /// Leaving that out where the maximum stays changes no bit, since the factor would be 1, nor does
+  /// it where nothing was summed.
   void raise_largest(int r) {
     const std::int64_t tokens = blocks * kBlock;
     Reg largest = V::load(scores[r]);
@@ -214,8 +215,10 @@ struct Tile {
     float& before = state.largest[row + r];
     if (!V::any_greater(largest, V::set1(before))) return;
     const float now = V::lanes_max(V::max(largest, V::set1(before)));
+    const bool first = before == kMinusInfinity;
     const Reg factor = V::exp2(V::set1(before - now));
     before = now;
+    if (first) return;
     V::store(totals(r), V::mul(V::load(totals(r)), factor));
     float* out = state.out + (row + r) * part.padded_dim;
     for (std::int64_t d = 0; d < part.padded_dim; d += V::kLanes) {
