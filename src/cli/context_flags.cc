@@ -5,6 +5,7 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/quote.h"
 #include "core/threads.h"
 #include "kv/kv_format.h"
 #include "ops/device.h"
@@ -34,10 +35,6 @@ void check_for_gpu(const ops::Context& context) {
   }
   if (context.attention == ops::Attention::eager) {
     refuse("--attention", "implementation", "eager", "flash or sdpa");
-  }
-  if (context.numerics == ops::Numerics::invariant) {
-    refuse("--numerics", "promise", "invariant",
-           "fast: products of many rows round otherwise than those of few");
   }
 }
 
@@ -111,6 +108,17 @@ void add_device_flags(CLI::App& command, ContextFlags& flags) {
       ->capture_default_str();
   command.add_option("--isa", flags.isa,
                      "At most this instruction set: scalar, avx2, avx512, avx512-bf16");
+}
+
+void add_cpu_device_flag(CLI::App& command, const std::string& instead) {
+  command.add_option_function<std::string>(
+      "--device",
+      [name = command.get_name(), instead](const std::string& device) {
+        if (device == "cpu") return;
+        throw InputError("--device", "device", quote(device),
+                         fmt::format("cpu: {} computes there; {}", name, instead));
+      },
+      fmt::format("Where to run: cpu ({})", instead));
 }
 
 void add_machine_flags(CLI::App& command, ContextFlags& flags) {

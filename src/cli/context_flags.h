@@ -40,6 +40,9 @@ void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
                           const std::string& default_compute);
 /// --device, --isa.
 void add_device_flags(CLI::App& command, ContextFlags& flags);
+/// --device for a command that computes on the CPU alone; another one is refused with what it can
+/// be used for instead.
+void add_cpu_device_flag(CLI::App& command, const std::string& instead);
 /// These and --threads.
 void add_machine_flags(CLI::App& command, ContextFlags& flags);
 

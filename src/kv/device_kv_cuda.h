@@ -34,6 +34,15 @@ namespace plimsoll::kv {
 /// Elements are padded to a multiple of 16; the padding of keys is zero. What lies in slots that
 /// no token was written to is never used, NaN or not.
 struct DeviceKv {
+  DeviceKv() = default;
+  /// A layer of a pool in the GPU's memory; the view's table is not taken.
+  explicit DeviceKv(const KvView& view)
+      : layout(view.layout),
+        keys(view.keys),
+        values(view.values),
+        key_scales(view.key_scales),
+        value_scales(view.value_scales) {}
+
   KvLayout layout;
   std::byte* keys = nullptr;    // the layer's pool: block b's begin at b * layout.block_bytes()
   std::byte* values = nullptr;  // likewise: keys + layout.part_bytes()

@@ -89,30 +89,34 @@ class Device : public DeviceMemory {
   /// Gives unused memory of activations back to the driver.
   virtual void trim() = 0;
 
-  /// Packs the layers' matrices and biases for the kernels, as one where they allow it. The host's
-  /// can go then. InputError naming the layer where the GPU has no kernel for it, or not the
-  /// memory.
+  /// Packs the layers' matrices, biases and adapters for the kernels, as one where they allow it.
+  /// The host's can go then. InputError naming the layer where the GPU has no kernel for it, or not
+  /// the memory.
   virtual void pack(std::span<Linear* const> layers, Joined joined) = 0;
-  /// A copy of its own, made on the GPU.
-  virtual std::shared_ptr<const DeviceLinear> twin(const DeviceLinear& linear) = 0;
+  /// Gives the layers, which were packed as one, a copy of the weights of others like them, made on
+  /// the GPU. Their adapters are their own.
+  virtual void twin(const DeviceLinear& like, std::span<Linear* const> layers) = 0;
 
   /// f32 [rows, width]: rows of `table`, to which those of `positions` are added (nullptr: none).
   virtual Tensor embedding(const DeviceRows& rows, const quant::Matrix& table,
                            const quant::Matrix* positions) = 0;
   virtual Tensor norm(const Tensor& x, const Norm& norm) = 0;
+  // Of the context these take attention and numerics.
   /// norm(x) times the layers, side by side: [rows, sum of out]. `norm` nullptr: x as it is.
-  virtual Tensor products(const Tensor& x, const Norm* norm,
+  virtual Tensor products(const Context& context, const Tensor& x, const Norm* norm,
                           std::span<const Linear* const> layers) = 0;
   /// silu(norm(x) gate) * (norm(x) up)
-  virtual Tensor swiglu(const Tensor& x, const Norm& norm, const Linear& gate,
-                        const Linear& up) = 0;
-  virtual Tensor gelu(const Tensor& x, const Norm& norm, const Linear& layer, bool tanh_form) = 0;
+  virtual Tensor swiglu(const Context& context, const Tensor& x, const Norm& norm,
+                        const Linear& gate, const Linear& up) = 0;
+  virtual Tensor gelu(const Context& context, const Tensor& x, const Norm& norm,
+                      const Linear& layer, bool tanh_form) = 0;
   /// y += x times the layer
-  virtual void add_product(const Tensor& x, const Linear& layer, Tensor& y) = 0;
+  virtual void add_product(const Context& context, const Tensor& x, const Linear& layer,
+                           Tensor& y) = 0;
   /// Rotates q and k (frequencies nullptr: not), appends k and v to the cache, and attends: qkv
   /// [rows, (query + 2 kv) dim] -> [rows, query dim].
-  virtual Tensor attention(const DeviceRows& rows, std::int64_t layer, Tensor& qkv,
-                           const Heads& heads, const Tensor* frequencies,
+  virtual Tensor attention(const Context& context, const DeviceRows& rows, std::int64_t layer,
+                           Tensor& qkv, const Heads& heads, const Tensor* frequencies,
                            const AttentionSettings& settings) = 0;
   virtual std::unique_ptr<DeviceTokens> tokens(std::int64_t rows) = 0;
   /// The likeliest id of each row of logits [rows, vocab] into rows.ids and `tokens`, -1 where one

@@ -85,7 +85,8 @@ Tensor norm(const Context& context, const Tensor& x, const Norm& norm) {
 
 Qkv norm_qkv(const Context& context, const Tensor& x, const Norm& norm,
              std::initializer_list<const Linear*> layers, const Heads& heads) {
-  if (context.device != nullptr) return {context.device->products(x, &norm, layers), {}, {}};
+  if (context.device != nullptr)
+    return {context.device->products(context, x, &norm, layers), {}, {}};
   const Tensor n = ops::norm(context, x, norm);
   const Linear* const* layer = layers.begin();
   if (layers.size() == 3) {
@@ -104,7 +105,7 @@ Qkv norm_qkv(const Context& context, const Tensor& x, const Norm& norm,
 Tensor attend(const Context& context, const Rows& rows, std::int64_t layer, Qkv& qkv,
               const Heads& heads, const Rotation* rotation, const AttentionSettings& settings) {
   if (context.device != nullptr) {
-    return context.device->attention(rows.device, layer, qkv.q, heads,
+    return context.device->attention(context, rows.device, layer, qkv.q, heads,
                                      rotation != nullptr ? rotation->frequencies : nullptr,
                                      settings);
   }
@@ -118,7 +119,7 @@ Tensor attend(const Context& context, const Rows& rows, std::int64_t layer, Qkv&
 
 Tensor norm_swiglu(const Context& context, const Tensor& x, const Norm& norm, const Linear& gate,
                    const Linear& up) {
-  if (context.device != nullptr) return context.device->swiglu(x, norm, gate, up);
+  if (context.device != nullptr) return context.device->swiglu(context, x, norm, gate, up);
   const Tensor n = ops::norm(context, x, norm);
   Tensor inner = linear(context, n, gate);
   swiglu(inner, linear(context, n, up));
@@ -127,14 +128,14 @@ Tensor norm_swiglu(const Context& context, const Tensor& x, const Norm& norm, co
 
 Tensor norm_gelu(const Context& context, const Tensor& x, const Norm& norm, const Linear& layer,
                  bool tanh_form) {
-  if (context.device != nullptr) return context.device->gelu(x, norm, layer, tanh_form);
+  if (context.device != nullptr) return context.device->gelu(context, x, norm, layer, tanh_form);
   Tensor inner = linear(context, ops::norm(context, x, norm), layer);
   gelu(inner, tanh_form);
   return inner;
 }
 
 void linear_add(const Context& context, const Tensor& x, const Linear& layer, Tensor& y) {
-  if (context.device != nullptr) return context.device->add_product(x, layer, y);
+  if (context.device != nullptr) return context.device->add_product(context, x, layer, y);
   add(y, linear(context, x, layer));
 }
 
@@ -146,7 +147,7 @@ void Mover::operator()(std::initializer_list<Linear*> layers, Joined joined) {
   if (same == packed_.end()) {
     device_.pack(std::span(layers.begin(), layers.size()), joined);
   } else {
-    copy(same->second, layers);
+    copy(same->second, std::span(layers.begin(), layers.size()));
   }
   if (same == packed_.end()) {
     std::vector<Linear>& kept = packed_[key];  // its host's memory, so that no other gets it
@@ -160,17 +161,16 @@ void Mover::operator()(std::initializer_list<Linear*> layers, Joined joined) {
     extents.columns = layer->weight.columns;
     layer->weight = std::move(extents);
     layer->bias = {};
+    layer->adapters.clear();
   }
 }
 
-void Mover::copy(std::span<const Linear> from, std::initializer_list<Linear*> to) {
-  std::shared_ptr<const DeviceLinear> last;
-  std::size_t i = 0;
-  for (Linear* layer : to) {
-    const Linear& like = from[i];
-    const bool shared = i > 0 && like.device == from[i - 1].device;
-    layer->device = last = shared ? last : device_.twin(*like.device);
-    ++i;
+void Mover::copy(std::span<const Linear> from, std::span<Linear* const> to) {
+  for (std::size_t begin = 0; begin < to.size();) {
+    std::size_t end = begin + 1;
+    while (end < to.size() && from[end].device == from[begin].device) ++end;
+    device_.twin(*from[begin].device, to.subspan(begin, end - begin));
+    begin = end;
   }
 }
 

@@ -73,7 +73,7 @@ class Mover {
   void operator()(quant::Matrix& table, std::string_view name);
 
  private:
-  void copy(std::span<const Linear> from, std::initializer_list<Linear*> to);
+  void copy(std::span<const Linear> from, std::span<Linear* const> to);
 
   Device& device_;
   std::map<std::vector<const void*>, std::vector<Linear>> packed_;  // by the codes' addresses

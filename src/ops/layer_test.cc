@@ -84,6 +84,16 @@ TEST(Mover, PacksWhatGoesTogetherAndCopiesWhatIsShared) {
   EXPECT_EQ(e.weight.columns, 8);
 }
 
+TEST(Mover, TakesAdaptersAlong) {
+  test::FakeDevice device;
+  Linear layer = layer_with(Tensor::zeros(DType::f32, {4, 8}));
+  layer.adapters.push_back({});
+  Mover move(device);
+  move({&layer});
+  EXPECT_NE(layer.device, nullptr);
+  EXPECT_TRUE(layer.adapters.empty()) << "the host's copy stays";
+}
+
 TEST(TensorOnADevice, IsNotReadOnTheHost) {
   test::FakeDevice device;
   const std::vector<float> values{1, 2, 3};

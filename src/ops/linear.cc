@@ -96,8 +96,9 @@ Tensor product(const Context& context, const Tensor& x, const quant::Matrix& w) 
 Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
   if (context.device != nullptr) {
     const Linear* const layers[] = {&layer};
-    if (x.device() != nullptr) return context.device->products(x, nullptr, layers);
-    return context.device->products(x.to_device(*context.device, "an input"), nullptr, layers);
+    if (x.device() != nullptr) return context.device->products(context, x, nullptr, layers);
+    return context.device->products(context, x.to_device(*context.device, "an input"), nullptr,
+                                    layers);
   }
   const quant::Matrix& w = layer.weight;
   PLIMSOLL_CHECK(x.dtype() == DType::f32 && x.shape().size() == 2 && x.dim(1) == w.columns,

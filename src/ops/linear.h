@@ -29,8 +29,8 @@ struct Linear {
   quant::Matrix weight;  // [out, in]
   Tensor bias;           // f32 [out]; undefined: none
   std::vector<LowRank> adapters = {};
-  /// On a GPU (Device::take): the weights, while `weight` keeps format and extents alone. Layers
-  /// that were packed as one share them.
+  /// On a GPU (Device::pack): the weights with their adapters, while `weight` keeps format and
+  /// extents alone. Layers that were packed as one share them.
   std::shared_ptr<const DeviceLinear> device = nullptr;
 };
 

@@ -51,24 +51,30 @@ class FakeDevice : public ops::Device {
     const auto together = weights();
     for (ops::Linear* layer : layers) layer->device = together;
   }
-  std::shared_ptr<const ops::DeviceLinear> twin(const ops::DeviceLinear&) override {
+  void twin(const ops::DeviceLinear&, std::span<ops::Linear* const> layers) override {
     ++twins;
-    return weights();
+    const auto together = weights();
+    for (ops::Linear* layer : layers) layer->device = together;
   }
   Tensor embedding(const ops::DeviceRows&, const quant::Matrix&, const quant::Matrix*) override {
     return {};
   }
   Tensor norm(const Tensor&, const ops::Norm&) override { return {}; }
-  Tensor products(const Tensor&, const ops::Norm*, std::span<const ops::Linear* const>) override {
+  Tensor products(const ops::Context&, const Tensor&, const ops::Norm*,
+                  std::span<const ops::Linear* const>) override {
     return {};
   }
-  Tensor swiglu(const Tensor&, const ops::Norm&, const ops::Linear&, const ops::Linear&) override {
+  Tensor swiglu(const ops::Context&, const Tensor&, const ops::Norm&, const ops::Linear&,
+                const ops::Linear&) override {
     return {};
   }
-  Tensor gelu(const Tensor&, const ops::Norm&, const ops::Linear&, bool) override { return {}; }
-  void add_product(const Tensor&, const ops::Linear&, Tensor&) override {}
-  Tensor attention(const ops::DeviceRows&, std::int64_t, Tensor&, const ops::Heads&, const Tensor*,
-                   const ops::AttentionSettings&) override {
+  Tensor gelu(const ops::Context&, const Tensor&, const ops::Norm&, const ops::Linear&,
+              bool) override {
+    return {};
+  }
+  void add_product(const ops::Context&, const Tensor&, const ops::Linear&, Tensor&) override {}
+  Tensor attention(const ops::Context&, const ops::DeviceRows&, std::int64_t, Tensor&,
+                   const ops::Heads&, const Tensor*, const ops::AttentionSettings&) override {
     return {};
   }
   class Tokens : public ops::DeviceTokens {

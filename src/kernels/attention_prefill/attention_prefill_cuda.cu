@@ -337,7 +337,8 @@ void run(PrefillPlan plan, cudaStream_t stream) {
   });
 }
 
-/// Over f32, where there are no tensor cores to win by: rows as of a decoding step.
+/// Rows as of a decoding step: over f32, where there are no tensor cores to win by, and where their
+/// bits are to be those.
 void run_as_decode(const DevicePrefillArgs& args, cudaStream_t stream) {
   DeviceDecodeArgs decode;
   decode.q_stride = args.q_stride;
@@ -379,6 +380,7 @@ void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {
   plan.sizes = CacheSizes(layout);
   plan.group = static_cast<int>(args.heads / layout.kv_heads);
   plan.factor = args.scale * 1.44269504088896341f;
+  if (args.as_decode) return run_as_decode(args, stream);
   switch (layout.format) {
     case KvFormat::f32:
       return run_as_decode(args, stream);

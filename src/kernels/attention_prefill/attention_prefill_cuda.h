@@ -31,12 +31,15 @@ struct DevicePrefillArgs {
   std::span<const PrefillSpan> spans;
   /// positions[r] < max_length for every row.
   std::int64_t max_length = 0;
-  /// As of attention_decode(), for kPrefillScratchRows rows; used over an f32 cache only.
+  /// Each row to the bit as attention_decode() has it, whatever rows are beside it; slower.
+  bool as_decode = false;
+  /// As of attention_decode(), for kPrefillScratchRows rows; used over an f32 cache and with
+  /// as_decode only.
   std::byte* scratch = nullptr;
   bool dependent = true;
 };
 
-/// Over an f32 cache rows go through attention_decode(), so many at a time.
+/// Rows that go through attention_decode() at a time, over an f32 cache or with as_decode.
 inline constexpr std::int64_t kPrefillScratchRows = 64;
 
 /// Arithmetic as in attention_decode(). InternalError on what the members above do not allow.

@@ -20,6 +20,8 @@ struct DeviceLinear {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t bytes = 0;  // of all that must be read to multiply, as the format counts them
+  /// y += adapter_b (adapter_a x), of all adapters of all layers that lie here; nullptr: none.
+  std::shared_ptr<const DeviceLinear> adapter_a, adapter_b;
 };
 
 /// In the host's memory, which the choosing kernel writes to: a copy would stand between steps.
@@ -66,18 +68,22 @@ class CudaDevice : public Device {
   void trim() override { scratch_->trim(); }
 
   void pack(std::span<Linear* const> layers, Joined joined) override;
-  std::shared_ptr<const DeviceLinear> twin(const DeviceLinear& linear) override;
+  void twin(const DeviceLinear& like, std::span<Linear* const> layers) override;
 
   Tensor embedding(const DeviceRows& rows, const quant::Matrix& table,
                    const quant::Matrix* positions) override;
   Tensor norm(const Tensor& x, const Norm& norm) override;
-  Tensor products(const Tensor& x, const Norm* norm,
+  Tensor products(const Context& context, const Tensor& x, const Norm* norm,
                   std::span<const Linear* const> layers) override;
-  Tensor swiglu(const Tensor& x, const Norm& norm, const Linear& gate, const Linear& up) override;
-  Tensor gelu(const Tensor& x, const Norm& norm, const Linear& layer, bool tanh_form) override;
-  void add_product(const Tensor& x, const Linear& layer, Tensor& y) override;
-  Tensor attention(const DeviceRows& rows, std::int64_t layer, Tensor& qkv, const Heads& heads,
-                   const Tensor* frequencies, const AttentionSettings& settings) override;
+  Tensor swiglu(const Context& context, const Tensor& x, const Norm& norm, const Linear& gate,
+                const Linear& up) override;
+  Tensor gelu(const Context& context, const Tensor& x, const Norm& norm, const Linear& layer,
+              bool tanh_form) override;
+  void add_product(const Context& context, const Tensor& x, const Linear& layer,
+                   Tensor& y) override;
+  Tensor attention(const Context& context, const DeviceRows& rows, std::int64_t layer, Tensor& qkv,
+                   const Heads& heads, const Tensor* frequencies,
+                   const AttentionSettings& settings) override;
   std::unique_ptr<DeviceTokens> tokens(std::int64_t rows) override;
   void choose(const Tensor& logits, const DeviceRows& rows, DeviceTokens& tokens) override;
 
@@ -87,8 +93,11 @@ class CudaDevice : public Device {
   /// f32, for as long as it is held.
   Tensor activations(std::int64_t rows, std::int64_t width);
   /// y = product of x and the weights, with what the epilogue says.
-  void product(const Tensor& x, const Norm* norm, const DeviceLinear& linear,
-               kernels::gemv::Epilogue epilogue, Tensor& y);
+  void product(const Context& context, const Tensor& x, const Norm* norm,
+               const DeviceLinear& linear, kernels::gemv::Epilogue epilogue, Tensor& y);
+  /// The same without the adapters.
+  void plain_product(const Context& context, const Tensor& x, const Norm* norm,
+                     const DeviceLinear& linear, kernels::gemv::Epilogue epilogue, Tensor& y);
   /// Memory that a kernel wants zeroed once and leaves as it needs it: one a purpose.
   std::byte* prepared(std::string_view purpose, std::size_t bytes);
 

@@ -1,75 +1,17 @@
-// What layers are made of, as kernels of a GPU: each checked, traced and enqueued.
+// What layers are made of but products, as kernels of a GPU: each checked, traced and enqueued.
 #include <algorithm>
-#include <set>
 
 #include "core/error.h"
-#include "core/trace.h"
-#include "kernels/activation/activation_cuda.h"
 #include "kernels/attention_decode/attention_decode_cuda.h"
 #include "kernels/attention_prefill/attention_prefill_cuda.h"
 #include "kernels/choose_token/choose_token_cuda.h"
 #include "kernels/embedding/embedding_cuda.h"
-#include "kernels/product/product_cuda.h"
 #include "kernels/rms_norm/norm_cuda.h"
 #include "kernels/rope/append_kv_cuda.h"
 #include "ops/cuda/device_cuda.h"
+#include "ops/cuda/scope_cuda.h"
 
 namespace plimsoll::ops {
-
-namespace {
-
-namespace gemv = kernels::gemv;
-using gemv::Epilogue;
-
-/// Declares the work of a kernel. While a trace is recorded the device is waited for, so that a
-/// scope's time is its kernel's, the launch included.
-class Scope {
- public:
-  Scope(Device& device, std::string_view name, std::int64_t bytes, std::int64_t operations)
-      : device_(device), scope_(name, bytes, operations, "fp16") {}
-  ~Scope() {
-    if (trace::recording()) device_.synchronize();
-  }
-  Scope(const Scope&) = delete;
-  Scope& operator=(const Scope&) = delete;
-
- private:
-  Device& device_;
-  trace::Scope scope_;
-};
-
-std::int64_t bytes(const Tensor& tensor) {
-  return static_cast<std::int64_t>(tensor.bytes());
-}
-
-/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more.
-std::string_view product_name(quant::WeightFormat format, std::int64_t rows) {
-  static std::set<std::string> names;  // traces keep views of them
-  std::string name = fmt::format("{}_{}_cuda", rows < kernels::product::kManyRows ? "gemv" : "gemm",
-                                 quant::format_name(format));
-  std::ranges::replace(name, '-', '_');
-  return *names.insert(std::move(name)).first;
-}
-
-const DeviceLinear& weights_of(const Linear& layer) {
-  PLIMSOLL_CHECK(layer.device != nullptr, "{} was not moved to the GPU", layer.name);
-  return *layer.device;
-}
-
-kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Tensor& y) {
-  kernels::DeviceElementwiseArgs args;
-  args.a = a.address<float>();
-  args.a_stride = a.dim(1);
-  args.b = b.address<float>();
-  args.b_stride = b.dim(1);
-  args.rows = y.dim(0);
-  args.width = y.dim(1);
-  args.y = y.address<float>();
-  args.y_stride = y.dim(1);
-  return args;
-}
-
-}  // namespace
 
 Tensor CudaDevice::activations(std::int64_t rows, std::int64_t width) {
   const std::shared_ptr<std::byte> data = scratch_->take(
@@ -117,87 +59,8 @@ Tensor CudaDevice::norm(const Tensor& x, const Norm& norm) {
   return y;
 }
 
-void CudaDevice::product(const Tensor& x, const Norm* norm, const DeviceLinear& linear,
-                         Epilogue epilogue, Tensor& y) {
-  PLIMSOLL_CHECK(x.dim(1) == linear.columns, "x is {}, W is [{}, {}]", to_string(x.shape()),
-                 linear.rows, linear.columns);
-  const std::int64_t rows = x.dim(0);
-  const Scope scope(*this, product_name(linear.format, rows), linear.bytes + bytes(x) + bytes(y),
-                    2 * rows * linear.rows * linear.columns);
-  gemv::Args args;
-  args.weights = &linear.weights.view();
-  args.x = x.address<float>();
-  args.rows = static_cast<int>(rows);
-  if (norm != nullptr) {
-    args.norm = norm->weight.address<float>();
-    args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
-    args.epsilon = norm->epsilon;
-  }
-  args.bias = linear.bias.defined() ? linear.bias.address<float>() : nullptr;
-  args.epilogue = epilogue;
-  args.y = y.address<float>();
-  const auto workspace =
-      scratch_->take(kernels::product::workspace_bytes(*args.weights, rows), "a product");
-  args.scratch = workspace.get();
-  kernels::product::run(args, stream_.get());
-}
-
-Tensor CudaDevice::products(const Tensor& x, const Norm* norm,
-                            std::span<const Linear* const> layers) {
-  const auto together = std::ranges::all_of(
-      layers, [&](const Linear* layer) { return layer->device == layers.front()->device; });
-  if (together) {
-    const DeviceLinear& linear = weights_of(*layers.front());
-    Tensor y = activations(x.dim(0), linear.rows);
-    product(x, norm, linear, Epilogue::store, y);
-    return y;
-  }
-  std::int64_t width = 0;
-  for (const Linear* layer : layers) width += weights_of(*layer).rows;
-  Tensor y = activations(x.dim(0), width);
-  std::int64_t begin = 0;
-  for (const Linear* layer : layers) {
-    const DeviceLinear& linear = weights_of(*layer);
-    Tensor part = activations(x.dim(0), linear.rows);
-    product(x, norm, linear, Epilogue::store, part);
-    const auto row = static_cast<std::size_t>(linear.rows) * sizeof(float);
-    PLIMSOLL_CUDA_CHECK(cudaMemcpy2DAsync(
-        y.address<float>() + begin, static_cast<std::size_t>(width) * sizeof(float), part.raw(),
-        row, row, static_cast<std::size_t>(x.dim(0)), cudaMemcpyDeviceToDevice, stream_.get()));
-    begin += linear.rows;
-  }
-  return y;
-}
-
-Tensor CudaDevice::swiglu(const Tensor& x, const Norm& norm, const Linear& gate, const Linear& up) {
-  const std::int64_t width = gate.weight.rows;
-  if (gate.device == up.device) {
-    Tensor y = activations(x.dim(0), width);
-    product(x, &norm, weights_of(gate), Epilogue::swiglu, y);
-    return y;
-  }
-  const Linear* const one[] = {&gate};
-  const Linear* const other[] = {&up};
-  Tensor y = products(x, &norm, one);
-  const Tensor factor = products(x, &norm, other);
-  const Scope scope(*this, "swiglu_cuda", 3 * bytes(y), 5 * y.size());
-  kernels::swiglu(elementwise(y, factor, y), stream_.get());
-  return y;
-}
-
-Tensor CudaDevice::gelu(const Tensor& x, const Norm& norm, const Linear& layer, bool tanh_form) {
-  const DeviceLinear& linear = weights_of(layer);
-  Tensor y = activations(x.dim(0), linear.rows);
-  product(x, &norm, linear, tanh_form ? Epilogue::gelu_tanh : Epilogue::gelu_erf, y);
-  return y;
-}
-
-void CudaDevice::add_product(const Tensor& x, const Linear& layer, Tensor& y) {
-  product(x, nullptr, weights_of(layer), Epilogue::add, y);
-}
-
-Tensor CudaDevice::attention(const DeviceRows& rows, std::int64_t layer, Tensor& qkv,
-                             const Heads& heads, const Tensor* frequencies,
+Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std::int64_t layer,
+                             Tensor& qkv, const Heads& heads, const Tensor* frequencies,
                              const AttentionSettings& settings) {
   const std::int64_t count = rows.ids.size();
   PLIMSOLL_CHECK(qkv.dim(1) == (heads.query + 2 * heads.kv) * heads.dim && qkv.dim(0) == count);
@@ -206,12 +69,7 @@ Tensor CudaDevice::attention(const DeviceRows& rows, std::int64_t layer, Tensor&
                      fmt::format("a multiple of 8 up to {} on a GPU", kernels::kMaxDeviceHeadDim));
   }
   const kv::KvView view = rows.pool->layer(layer);
-  kv::DeviceKv cache;
-  cache.layout = view.layout;
-  cache.keys = view.keys;
-  cache.values = view.values;
-  cache.key_scales = view.key_scales;
-  cache.value_scales = view.value_scales;
+  kv::DeviceKv cache(view);
   cache.tables = rows.tables.address<std::int32_t>();
   cache.table_stride = static_cast<std::int32_t>(rows.tables.dim(1));
   cache.sequences = rows.lines.address<std::int32_t>();
@@ -281,6 +139,7 @@ Tensor CudaDevice::attention(const DeviceRows& rows, std::int64_t layer, Tensor&
   args.out = out.address<float>();
   args.spans = spans;
   args.max_length = rows.longest;
+  args.as_decode = context.numerics == Numerics::invariant;
   args.scratch = prepared("attention", kernels::attention_decode_scratch(
                                            kernels::kPrefillScratchRows, heads.query, heads.dim));
   kernels::attention_prefill(args, stream_.get());

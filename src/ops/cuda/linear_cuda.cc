@@ -1,0 +1,170 @@
+// Products on a GPU, with what stands before and behind them.
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "kernels/activation/activation_cuda.h"
+#include "kernels/product/product_cuda.h"
+#include "ops/cuda/device_cuda.h"
+#include "ops/cuda/scope_cuda.h"
+
+namespace plimsoll::ops {
+
+namespace {
+
+namespace gemv = kernels::gemv;
+using gemv::Epilogue;
+
+/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more.
+std::string_view product_name(quant::WeightFormat format, std::int64_t rows) {
+  static std::set<std::string> names;  // traces keep views of them
+  std::string name = fmt::format("{}_{}_cuda", rows < kernels::product::kManyRows ? "gemv" : "gemm",
+                                 quant::format_name(format));
+  std::ranges::replace(name, '-', '_');
+  return *names.insert(std::move(name)).first;
+}
+
+const DeviceLinear& weights_of(const Linear& layer) {
+  PLIMSOLL_CHECK(layer.device != nullptr, "{} was not moved to the GPU", layer.name);
+  return *layer.device;
+}
+
+/// Into y; `a` and, where one is wanted, `b` with the strides of the tensors they lie in.
+kernels::DeviceElementwiseArgs elementwise(const float* a, std::int64_t a_stride, const float* b,
+                                           std::int64_t b_stride, Tensor& y) {
+  kernels::DeviceElementwiseArgs args;
+  args.a = a;
+  args.a_stride = a_stride;
+  args.b = b;
+  args.b_stride = b_stride;
+  args.rows = y.dim(0);
+  args.width = y.dim(1);
+  args.y = y.address<float>();
+  args.y_stride = y.dim(1);
+  return args;
+}
+
+/// Of few rows or many, by their number; with Numerics::invariant a row at a time as far as its
+/// bits are concerned, so that they depend on no other row.
+void run_product(const Context& context, const gemv::Args& args, std::int64_t x_width,
+                 std::int64_t y_width, cudaStream_t stream) {
+  if (context.numerics != Numerics::invariant) return kernels::product::run(args, stream);
+  gemv::Args some = args;
+  for (int row = 0; row < args.rows; row += gemv::kMaxRows) {
+    some.rows = std::min(gemv::kMaxRows, args.rows - row);
+    some.x = args.x + row * x_width;
+    some.y = args.y + row * y_width;
+    gemv::run(some, stream);
+  }
+}
+
+}  // namespace
+
+void CudaDevice::plain_product(const Context& context, const Tensor& x, const Norm* norm,
+                               const DeviceLinear& linear, Epilogue epilogue, Tensor& y) {
+  PLIMSOLL_CHECK(x.dim(1) == linear.columns, "x is {}, W is [{}, {}]", to_string(x.shape()),
+                 linear.rows, linear.columns);
+  const std::int64_t rows = x.dim(0);
+  const Scope scope(*this, product_name(linear.format, rows), linear.bytes + bytes(x) + bytes(y),
+                    2 * rows * linear.rows * linear.columns);
+  gemv::Args args;
+  args.weights = &linear.weights.view();
+  args.x = x.address<float>();
+  args.rows = static_cast<int>(rows);
+  if (norm != nullptr) {
+    args.norm = norm->weight.address<float>();
+    args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
+    args.epsilon = norm->epsilon;
+  }
+  args.bias = linear.bias.defined() ? linear.bias.address<float>() : nullptr;
+  args.epilogue = epilogue;
+  args.y = y.address<float>();
+  const auto workspace =
+      scratch_->take(kernels::product::workspace_bytes(*args.weights, rows), "a product");
+  args.scratch = workspace.get();
+  run_product(context, args, x.dim(1), y.dim(1), stream_.get());
+}
+
+void CudaDevice::product(const Context& context, const Tensor& x, const Norm* norm,
+                         const DeviceLinear& linear, Epilogue epilogue, Tensor& y) {
+  if (!linear.adapter_a) return plain_product(context, x, norm, linear, epilogue, y);
+  const bool activates = epilogue != Epilogue::store && epilogue != Epilogue::add;
+  const std::int64_t rows = x.dim(0);
+  Tensor sums = activates ? activations(rows, linear.rows) : y;
+  plain_product(context, x, norm, linear, activates ? Epilogue::store : epilogue, sums);
+  Tensor inner = activations(rows, linear.adapter_a->rows);
+  plain_product(context, x, norm, *linear.adapter_a, Epilogue::store, inner);
+  plain_product(context, inner, nullptr, *linear.adapter_b, Epilogue::add, sums);
+  if (!activates) return;
+  const bool paired = epilogue == Epilogue::swiglu;
+  const std::string_view name = paired                            ? "swiglu_cuda"
+                                : epilogue == Epilogue::gelu_tanh ? "gelu_tanh_cuda"
+                                                                  : "gelu_erf_cuda";
+  const Scope scope(*this, name, bytes(sums) + bytes(y), 5 * y.size());
+  const float* first = sums.address<float>();
+  const auto args =
+      elementwise(first, linear.rows, paired ? first + linear.rows / 2 : nullptr, linear.rows, y);
+  (paired                            ? kernels::swiglu
+   : epilogue == Epilogue::gelu_tanh ? kernels::gelu_tanh
+                                     : kernels::gelu_erf)(args, stream_.get());
+}
+
+Tensor CudaDevice::products(const Context& context, const Tensor& x, const Norm* norm,
+                            std::span<const Linear* const> layers) {
+  const auto together = std::ranges::all_of(
+      layers, [&](const Linear* layer) { return layer->device == layers.front()->device; });
+  if (together) {
+    const DeviceLinear& linear = weights_of(*layers.front());
+    Tensor y = activations(x.dim(0), linear.rows);
+    product(context, x, norm, linear, Epilogue::store, y);
+    return y;
+  }
+  std::int64_t width = 0;
+  for (const Linear* layer : layers) width += weights_of(*layer).rows;
+  Tensor y = activations(x.dim(0), width);
+  std::int64_t begin = 0;
+  for (const Linear* layer : layers) {
+    const DeviceLinear& linear = weights_of(*layer);
+    Tensor part = activations(x.dim(0), linear.rows);
+    product(context, x, norm, linear, Epilogue::store, part);
+    const auto row = static_cast<std::size_t>(linear.rows) * sizeof(float);
+    PLIMSOLL_CUDA_CHECK(cudaMemcpy2DAsync(
+        y.address<float>() + begin, static_cast<std::size_t>(width) * sizeof(float), part.raw(),
+        row, row, static_cast<std::size_t>(x.dim(0)), cudaMemcpyDeviceToDevice, stream_.get()));
+    begin += linear.rows;
+  }
+  return y;
+}
+
+Tensor CudaDevice::swiglu(const Context& context, const Tensor& x, const Norm& norm,
+                          const Linear& gate, const Linear& up) {
+  const std::int64_t width = gate.weight.rows;
+  if (gate.device == up.device) {
+    Tensor y = activations(x.dim(0), width);
+    product(context, x, &norm, weights_of(gate), Epilogue::swiglu, y);
+    return y;
+  }
+  const Linear* const one[] = {&gate};
+  const Linear* const other[] = {&up};
+  Tensor y = products(context, x, &norm, one);
+  const Tensor factor = products(context, x, &norm, other);
+  const Scope scope(*this, "swiglu_cuda", 3 * bytes(y), 5 * y.size());
+  kernels::swiglu(elementwise(y.address<float>(), width, factor.address<float>(), width, y),
+                  stream_.get());
+  return y;
+}
+
+Tensor CudaDevice::gelu(const Context& context, const Tensor& x, const Norm& norm,
+                        const Linear& layer, bool tanh_form) {
+  const DeviceLinear& linear = weights_of(layer);
+  Tensor y = activations(x.dim(0), linear.rows);
+  product(context, x, &norm, linear, tanh_form ? Epilogue::gelu_tanh : Epilogue::gelu_erf, y);
+  return y;
+}
+
+void CudaDevice::add_product(const Context& context, const Tensor& x, const Linear& layer,
+                             Tensor& y) {
+  product(context, x, nullptr, weights_of(layer), Epilogue::add, y);
+}
+
+}  // namespace plimsoll::ops
