@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/context_flags.h"
 #include "cli/int_list.h"
+#include "core/quote.h"
 #include "kv/kv_format.h"
 #include "study/bench_output.h"
 
@@ -17,7 +18,7 @@ struct BenchFlags {
   AdapterFlags adapters;
   std::string model;
   ContextFlags context;  // its attention and threads are lists here
-  Texts weights, attention, kv, prompt, generate, batch, depth, threads;
+  Texts weights, attention, kv, prompt, generate, both, batch, depth, threads;
   int repeats = 5;
   std::string format = "md";
 };
@@ -29,8 +30,18 @@ std::vector<std::int64_t> ints(const Texts& texts, const std::string& flag, std:
   return parse_int_list(texts, flag, min, max);
 }
 
+constexpr std::int64_t kMostTokens = 1 << 20;
+
+/// "512,128" of -pg: a prompt and what is generated behind it.
+Workload prompt_and_generation(const std::string& text) {
+  const auto counts = parse_int_list({text}, "-pg", 1, kMostTokens);
+  if (counts.size() != 2) {
+    throw InputError("-pg", "tokens", quote(text), "two counts: 512,128");
+  }
+  return {counts[0], counts[1]};
+}
+
 std::vector<Workload> workloads(const BenchFlags& flags) {
-  constexpr std::int64_t kMostTokens = 1 << 20;
   std::vector<Workload> result;
   const auto prompts = ints(flags.prompt, "-p", 0, kMostTokens, 512);
   const auto generated = ints(flags.generate, "-n", 0, kMostTokens, 128);
@@ -41,6 +52,12 @@ std::vector<Workload> workloads(const BenchFlags& flags) {
       }
       for (const std::int64_t count : generated) {
         if (count > 0) result.push_back({0, count, depth, batch});
+      }
+      for (const std::string& pair : flags.both) {
+        Workload both = prompt_and_generation(pair);
+        both.depth = depth;
+        both.batch = batch;
+        result.push_back(both);
       }
     }
   }
@@ -108,6 +125,7 @@ void add_bench(CLI::App& app) {
       "Examples:\n"
       "  plimsoll bench models/demo\n"
       "  plimsoll bench shape:tinyllama-1.1b --weights bf16,int8,nf4-dq -p 512 -n 64\n"
+      "  plimsoll bench models/demo -p 0 -n 0 -pg 128,128 --batch 8\n"
       "  plimsoll bench models/demo -p 0 -n 32 --batch 1-16*2 --weights int8 -o json\n"
       "  plimsoll bench models/demo -p 0 -n 32 --depth 0,512,2048 -t 1,2 -o csv");
   command->add_option("MODEL,-m,--model", flags->model, "Checkpoint folder or shape:NAME")
@@ -126,6 +144,8 @@ void add_bench(CLI::App& app) {
        "Formats of keys and values: fp32, bf16, fp16, int8 (default: fp32, on a GPU fp16)");
   list("-p,--n-prompt", flags->prompt, "Prompt tokens, 0 for no such test (default: 512)");
   list("-n,--n-gen", flags->generate, "Tokens generated, 0 for no such test (default: 128)");
+  list("--pg", flags->both,
+       "P,N (also -pg): N tokens generated behind a prompt of P, timed as one");
   list("--batch", flags->batch, "Sequences at once (default: 1)");
   list("-d,--depth", flags->depth, "Tokens in the cache beforehand (default: 0)");
   list("-t,--threads", flags->threads, "Threads, 0 for every core (default: 0)");

@@ -183,6 +183,7 @@ void add_finetune_flags(CLI::App& command, FinetuneFlags& flags) {
       "512 MB), on or off")
       ->capture_default_str();
   option("--seed", flags.seed, "Of everything that is random")->capture_default_str();
+  add_cpu_device_flag(command, "run, eval and bench take the adapter with --device cuda");
   command.add_option("-t,--threads", flags.threads, "Threads (0: every core)")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();

@@ -145,6 +145,7 @@ void add_merge(CLI::App& app) {
       "UTF-8 text that the cost is judged on (default: the later chapters built in)");
   command->add_option("--limit-tokens", flags->limit_tokens, "Only the first N tokens of the text")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  add_cpu_device_flag(*command, "run, eval and bench take the folder with --device cuda");
   command->add_option("-t,--threads", flags->threads, "Threads (0: every core)")
       ->check(CLI::Range(0, 4096));
   add_format_flag(*command, flags->format);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -39,6 +40,15 @@ std::string unknown_arguments(const CLI::App& app) {
                      fmt::join(commands, ", "));
 }
 
+/// As CLI11 takes a list: the last one first, without the program's name.
+std::vector<std::string> reversed_arguments(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  // llama-bench's name, for which CLI11 would take -p with the value "g".
+  std::ranges::replace(arguments, "-pg", "--pg");
+  std::ranges::reverse(arguments);
+  return arguments;
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -60,7 +70,7 @@ int run_program(int argc, char** argv) {
   }
   catch_interrupts();
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_arguments(argc, argv));
     std::cout.flush();
     if (!std::cout) throw InputError("standard output: cannot write to it");
     return 0;

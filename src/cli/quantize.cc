@@ -136,6 +136,7 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option("-o,--output", flags->output, "Folder to write; must not exist yet, or be empty")
       ->required();
+  add_cpu_device_flag(*command, "run, eval and bench take the folder with --device cuda");
   command->add_option("-t,--threads", flags->threads, "Threads (0: every core)")
       ->check(CLI::Range(0, 4096));
   add_weight_flags(*command, flags->weights);

@@ -49,12 +49,9 @@ WorkloadRun::WorkloadRun(const Model& model, const ops::Context& context, const 
     }
     next_.push_back(prompt.front());
   }
-  if (workload.depth > 0) step(workload.depth);
+  if (workload.depth > 0) read(workload.depth);
   if (context.device == nullptr || workload.generate == 0) return;
-  std::vector<kv::Sequence*> sequences;
-  sequences.reserve(sequences_.size());
-  for (kv::Sequence& sequence : sequences_) sequences.push_back(&sequence);
-  decoder_ = std::make_unique<Decoder>(model, context, std::move(sequences),
+  decoder_ = std::make_unique<Decoder>(model, context, pointers(),
                                        workload.positions() + kv::kBlockTokens);
   generate(2);  // the graph is captured
   for (kv::Sequence& sequence : sequences_) sequence.truncate(workload.depth);
@@ -62,7 +59,7 @@ WorkloadRun::WorkloadRun(const Model& model, const ops::Context& context, const 
 
 double WorkloadRun::seconds() {
   const auto start = std::chrono::steady_clock::now();
-  if (workload_.prompt > 0) step(workload_.prompt);
+  if (workload_.prompt > 0) read(workload_.prompt);
   generate(workload_.generate);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   for (kv::Sequence& sequence : sequences_) sequence.truncate(workload_.depth);
@@ -74,45 +71,36 @@ void WorkloadRun::generate(std::int64_t count) {
     if (decoder_) {
       next_ = decoder_->likeliest(next_, i + 1 < count);
     } else {
-      step(1);
+      Batch batch;
+      for (std::size_t line = 0; line < sequences_.size(); ++line)
+        batch.add(sequences_[line], {&next_[line], 1});
+      choose(model_->forward(context_, batch));
     }
   }
 }
 
-void WorkloadRun::step(std::int64_t count) {
-  const std::int64_t chunk = prefill_chunk(model_->config(), context_);
-  std::int64_t rows = 0;  // of each sequence in a pass
-  Tensor hidden;
-  for (std::int64_t first = 0; first < count; first += rows) {
-    rows = std::min(chunk, count - first);
-    Batch batch;
-    for (std::size_t i = 0; i < sequences_.size(); ++i) {
-      const std::span<const std::int32_t> ids =
-          count == 1
-              ? std::span<const std::int32_t>(&next_[i], 1)
-              : std::span<const std::int32_t>(prompts_[i])
-                    .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
-      batch.add(sequences_[i], ids);
-    }
-    hidden = model_->forward(context_, batch);
-  }
-  const auto sequences = static_cast<std::int64_t>(sequences_.size());
-  Tensor last = hidden;
-  if (rows > 1) {
-    hidden = hidden.to_host();
-    const std::int64_t width = hidden.dim(1);
-    last = Tensor::empty(DType::f32, {sequences, width});
-    for (std::int64_t i = 0; i < sequences; ++i) {
-      const float* row = hidden.data<float>() + ((i + 1) * rows - 1) * width;
-      std::copy_n(row, width, last.data<float>() + i * width);
-    }
-  }
-  const Tensor logits = model_->logits(context_, last).to_host();
+void WorkloadRun::read(std::int64_t count) {
+  std::vector<std::span<const std::int32_t>> ids;
+  ids.reserve(prompts_.size());
+  for (const std::vector<std::int32_t>& prompt : prompts_)
+    ids.push_back(std::span(prompt).first(static_cast<std::size_t>(count)));
+  choose(read_together(*model_, context_, pointers(), ids));
+}
+
+void WorkloadRun::choose(const Tensor& hidden) {
+  const Tensor logits = model_->logits(context_, hidden).to_host();
   Sampler greedy{SamplingOptions{}};
-  for (std::int64_t i = 0; i < sequences; ++i) {
+  for (std::int64_t i = 0; i < logits.dim(0); ++i) {
     const std::span<const float> row = logits.rows(i, i + 1).span<float>();
     next_[static_cast<std::size_t>(i)] = greedy.sample(row, {});
   }
+}
+
+std::vector<kv::Sequence*> WorkloadRun::pointers() {
+  std::vector<kv::Sequence*> pointers;
+  pointers.reserve(sequences_.size());
+  for (kv::Sequence& sequence : sequences_) pointers.push_back(&sequence);
+  return pointers;
 }
 
 }  // namespace plimsoll

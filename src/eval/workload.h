@@ -14,7 +14,7 @@
 namespace plimsoll {
 
 struct Workload {
-  std::int64_t prompt = 0;    // tokens of each sequence read in one pass
+  std::int64_t prompt = 0;    // tokens of each sequence read first, see read_together()
   std::int64_t generate = 0;  // tokens of each sequence generated then, one a step
   std::int64_t depth = 0;     // tokens that each sequence has read before the clock starts
   std::int64_t batch = 1;     // sequences at once
@@ -41,8 +41,11 @@ class WorkloadRun {
  private:
   /// Generates a token of each sequence, again and again.
   void generate(std::int64_t count);
-  /// One pass over `count` ids of each sequence; chooses each sequence's next id.
-  void step(std::int64_t count);
+  /// Reads `count` ids of each sequence and chooses what comes next.
+  void read(std::int64_t count);
+  /// Each sequence's next id from its last token's hidden state.
+  void choose(const Tensor& hidden);
+  std::vector<kv::Sequence*> pointers();
 
   const Model* model_;
   ops::Context context_;

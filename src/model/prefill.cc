@@ -6,6 +6,7 @@
 
 #include "core/cache.h"
 #include "core/device_memory.h"
+#include "ops/device.h"
 
 namespace plimsoll {
 
@@ -16,6 +17,15 @@ void place(const Tensor& part, std::int64_t first, Tensor& whole) {
   float* target = whole.data<float>() + first * whole.dim(1);
   if (part.device() != nullptr) return part.device()->download(part.raw(), target, part.bytes());
   std::memcpy(target, part.raw(), part.bytes());
+}
+
+/// A row of `from` into a row of `to`, in the memory that both lie in.
+void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row) {
+  const std::size_t bytes = static_cast<std::size_t>(from.dim(1)) * sizeof(float);
+  const std::byte* source = from.raw() + static_cast<std::size_t>(row) * bytes;
+  std::byte* target = to.raw() + static_cast<std::size_t>(to_row) * bytes;
+  if (to.device() != nullptr) return to.device()->copy(source, target, bytes);
+  std::memcpy(target, source, bytes);
 }
 
 /// Tokens from which on a GPU's dense products gain little by more.
@@ -75,6 +85,42 @@ void forward_in_chunks(const Model& model, const ops::Context& context, kv::Sequ
     on_chunk(first, model.forward(context, batch, hidden));
     if (first + rows < count) report(progress, "reading tokens", first + rows, count);
   }
+}
+
+Tensor read_together(const Model& model, const ops::Context& context,
+                     std::span<kv::Sequence* const> sequences,
+                     std::span<const std::span<const std::int32_t>> ids) {
+  PLIMSOLL_CHECK(sequences.size() == ids.size() && !sequences.empty());
+  const auto count = static_cast<std::int64_t>(sequences.size());
+  const Shape shape{count, model.config().hidden_size};
+  Tensor last = context.device != nullptr
+                    ? context.device->allocate(DType::f32, shape, "the prompts' last tokens")
+                    : Tensor::empty(DType::f32, shape);
+  const std::int64_t chunk = prefill_chunk(model.config(), context);
+  std::int64_t line = 0;  // the sequence that is being read
+  std::size_t read = 0;   // of its ids
+  while (line < count) {
+    Batch batch;
+    const std::int64_t first_line = line;
+    // The row of a line's last id, for the lines that end in this pass.
+    std::vector<std::int64_t> ends;
+    while (line < count && batch.rows() < chunk) {
+      const auto index = static_cast<std::size_t>(line);
+      PLIMSOLL_CHECK(!ids[index].empty());
+      const auto room = static_cast<std::size_t>(chunk - batch.rows());
+      const auto some = ids[index].subspan(read, std::min(room, ids[index].size() - read));
+      batch.add(*sequences[index], some);
+      read += some.size();
+      if (read < ids[index].size()) break;
+      ends.push_back(batch.rows() - 1);
+      read = 0;
+      ++line;
+    }
+    const Tensor hidden = model.forward(context, batch);
+    for (std::size_t i = 0; i < ends.size(); ++i)
+      copy_row(hidden, ends[i], last, first_line + static_cast<std::int64_t>(i));
+  }
+  return last;
 }
 
 Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequence& sequence,

@@ -40,4 +40,11 @@ Tensor hidden_states(const Model& model, const ops::Context& context, kv::Sequen
                      std::span<const std::int32_t> ids, std::vector<Tensor>* hidden = nullptr,
                      const Progress& progress = {});
 
+/// Reads `ids[i]` behind what `sequences[i]` holds, one after the other, as many rows in a pass as
+/// prefill_chunk() says, whichever sequences they are of; all sequences are of one pool. Gives the
+/// final hidden state of each sequence's last id [sequences, hidden_size], where the context runs.
+Tensor read_together(const Model& model, const ops::Context& context,
+                     std::span<kv::Sequence* const> sequences,
+                     std::span<const std::span<const std::int32_t>> ids);
+
 }  // namespace plimsoll

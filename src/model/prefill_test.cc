@@ -74,6 +74,42 @@ TEST_P(PrefillTiny, ACompressedCacheChangesLittle) {
   EXPECT_GT(int8, fp16);
 }
 
+// Passes that begin and end within sequences, and some that hold several.
+TEST_P(PrefillTiny, SequencesReadTogetherAreThoseReadAlone) {
+  const std::vector<std::int32_t> lengths{5, 1, 23, 8};
+  std::vector<Ids> ids;
+  for (const std::int32_t length : lengths) {
+    ids.push_back(some_ids(length + 3));
+    ids.back().erase(ids.back().begin(), ids.back().begin() + length % 3);
+  }
+  const std::vector<std::span<const std::int32_t>> spans(ids.begin(), ids.end());
+  for (const std::int64_t chunk : {1, 7, 1000}) {
+    ops::Context context;
+    context.prefill_chunk = chunk;
+    kv::BlockPool pool(model_->kv_shape(), 400);
+    std::vector<kv::Sequence> sequences;
+    std::vector<kv::Sequence*> pointers;
+    sequences.reserve(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      sequences.emplace_back(pool);
+      pointers.push_back(&sequences.back());
+    }
+    const Tensor last = read_together(*model_, context, pointers, spans);
+    ASSERT_EQ(last.dim(0), static_cast<std::int64_t>(ids.size()));
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      EXPECT_EQ(sequences[i].length(), static_cast<std::int64_t>(ids[i].size()));
+      kv::Sequence alone(pool);
+      const Tensor hidden = hidden_states(*model_, context, alone, ids[i]);
+      const Tensor expected = hidden.rows(hidden.dim(0) - 1, hidden.dim(0));
+      const auto row = static_cast<std::int64_t>(i);
+      EXPECT_LT(
+          test::relative_to_largest(last.rows(row, row + 1).span<float>(), expected.span<float>()),
+          1e-5)
+          << "sequence " << i << ", chunks of " << chunk;
+    }
+  }
+}
+
 TEST(Prefill, AWindowBoundsThePool) {
   const auto model = load_model(test::golden("mistral-tiny").string());
   ops::Context context;

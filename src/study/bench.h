@@ -44,7 +44,7 @@ struct BenchRow {
   int threads = 0;
   std::string gpu;  // its name; empty: the CPU ran it
   Workload workload;
-  std::int64_t chunk = 0;            // tokens of a sequence that are read in one pass
+  std::int64_t chunk = 0;            // tokens of prompts that are read in one pass
   std::string test_time;             // ISO 8601, UTC, of the first repeat
   std::vector<double> seconds;       // one a repeat
   bool interleaved = true;           // the variants took turns

@@ -48,6 +48,16 @@ class Bench(CommandTest):
             self.assertTrue(any(kernel.startswith("gemm_") for kernel in row["kernels"]), row["kernels"])
             self.assertGreater(row["peak_memory_bytes"], row["model_size"])
 
+    def test_a_prompt_and_what_follows_as_one(self):
+        rows = self.rows("-pg", "8,2", "-p", 0, "-n", 0, "--batch", "1,3", "--prefill-chunk", 5)
+        self.assertEqual([(row["test"], row["n_prompt"], row["n_gen"], row["n_sequences"]) for row in rows],
+                         [("pp8+tg2", 8, 2, 1), ("pp8+tg2", 8, 2, 3)])
+        for row in rows:
+            self.assertAlmostEqual(row["median_ts"] * row["median_ns"] * 1e-9, 10 * row["n_sequences"], delta=0.01)
+        self.assertEqual([row["test"] for row in self.rows("--pg", "3,1")], ["pp8", "tg2", "pp3+tg1"])
+        for bad in ("8", "8,2,1", "0,2", "x"):
+            self.assert_refused(self.bench("-pg", bad), "-pg")
+
     def test_cache_formats_and_chunks(self):
         """The demo has a sliding window: each repeat goes back to the depth."""
         rows = json.loads(self.succeed("bench", MODELS / "demo", "-p", 40, "-n", 2, "--depth", 300, "-r", 2, "-t", 1,

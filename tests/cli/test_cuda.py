@@ -21,6 +21,15 @@ class Refused(CommandTest):
         self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda:99"], "--device", "cuda:99")
         self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda:x"], "cuda:x", "cpu, cuda or cuda:N")
 
+    def test_commands_that_compute_on_the_cpu_say_so(self):
+        for command in (["finetune", MODELS / "draft", "--data", "x", "-o", self.folder / "x"],
+                        ["quantize", MODELS / "draft", "--weights", "nf4", "-o", self.folder / "x"],
+                        ["merge", MODELS / "draft", "--adapter", "x", "-o", self.folder / "x"]):
+            self.assert_refused([*command, "--device", "cuda"], "--device", "cpu", command[0], "--device cuda")
+            self.assertFalse((self.folder / "x").exists())
+        for command in (["info", MODELS / "draft"], ["tokenize", MODELS / "draft", "-p", "x"]):
+            self.assert_refused([*command, "--device", "cuda"], "--device")
+
     def test_doctor_says_what_there_is(self):
         report = self.json_of("doctor")
         said = self.succeed("doctor").stdout.decode()
@@ -76,10 +85,40 @@ class OnTheGpu(CommandTest):
         here = self.json_of_run(MODELS / "demo", IDS[:5], 40, [*flags, "--temperature", 1, "--top-k", 1])
         self.assertEqual(there, here)
 
+    def test_adapters(self):
+        for base in ("mistral-tiny", "gpt2-tiny"):
+            adapter = ["--adapter", GOLDEN / f"{base}-lora"]
+            for weights, tolerance in TOLERANCES.items():
+                with self.subTest(base=base, weights=weights):
+                    flags = ["--weights", weights]
+                    expected = self.logits(GOLDEN / base, *flags, *adapter)
+                    actual = self.logits(GOLDEN / base, *flags, *adapter, "--device", "cuda")
+                    none = self.logits(GOLDEN / base, *flags, "--device", "cuda")
+                    error = root_mean_square([a - b for a, b in zip(actual, expected)])
+                    self.assertLess(error, tolerance * root_mean_square(expected))
+                    self.assertGreater(root_mean_square([a - b for a, b in zip(none, expected)]), 2 * error)
+            # Two of half the weight, over prompts of more than 64 rows too.
+            halves = [each for _ in range(2) for each in ("--adapter", f"{GOLDEN / f'{base}-lora'}:0.5")]
+            long = ids_text([1 + (37 * i) % 290 for i in range(90)])
+            both = []
+            for flags in (adapter, halves):
+                output = self.folder / "long.safetensors"
+                self.succeed("logits", GOLDEN / base, "--ids", long, "-o", output, "--device", "cuda", *flags)
+                both.append(read_safetensors(output)["logits"][1])
+            error = root_mean_square([a - b for a, b in zip(*both)])
+            self.assertLess(error, 1e-4 * root_mean_square(both[0]))
+
+    def test_invariant_chunks(self):
+        found = []
+        for chunk in (1, 9, 40):
+            self.logits(MODELS / "demo", "--numerics", "invariant", "--weights", "nf4-dq", "--device", "cuda",
+                        "--prefill-chunk", chunk)
+            found.append((self.folder / "logits.safetensors").read_bytes())
+        self.assertEqual(len(set(found)), 1)
+
     def test_what_it_cannot_do_is_refused(self):
         for flags, mentions in ((["--compute", "exact"], ["--compute", "exact"]),
-                                (["--attention", "eager"], ["--attention", "eager"]),
-                                (["--numerics", "invariant"], ["--numerics", "invariant"])):
+                                (["--attention", "eager"], ["--attention", "eager"])):
             self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda", *flags], *mentions)
         self.assert_refused(["logits", GOLDEN / "llama3-tiny", "--ids", "1", "-o", self.folder / "x", "--weights", "nf4-dq",
                              "--device", "cuda"], "q_proj", "96 columns")
