@@ -108,8 +108,10 @@ TEST_F(OnTheGpu, ManySequencesAreWhatEachIsAlone) {
   for (const WeightFormat weights : {WeightFormat::fp16, WeightFormat::nf4_dq}) {
     load({"mistral-tiny", weights, kv::KvFormat::fp16});
     for (const int count : {2, 17, 64, 65, 256}) {
-      // Products of many rows round activations otherwise: f16's 2^-11, over a few layers.
-      EXPECT_LT(of_batches(count), 0.02) << quant::format_name(weights) << ", " << count;
+      // Products of many rows round activations otherwise (f16's 2^-11), and leave 4-bit levels as
+      // they are, which those of few round to 1/126: over a few layers.
+      const double bound = weights == WeightFormat::fp16 ? 0.01 : 0.05;
+      EXPECT_LT(of_batches(count), bound) << quant::format_name(weights) << ", " << count;
     }
   }
 }
