@@ -11,8 +11,10 @@ namespace {
 
 /// Between two runs a machine differs from itself by more than between turns of one run.
 constexpr double kLeastSpeedNoise = 0.02;
-/// Memory is counted, but allocators round and the process's own share moves.
+/// What is counted moves by no more than the rounding of allocators.
 constexpr double kMemoryNoise = 0.02;
+/// What is measured of a process moves with the allocator and with what the libraries keep.
+constexpr double kWorkspaceNoise = 0.15, kWorkspaceBytes = 1e6, kPeakBytes = 4e6;
 constexpr double kLeastQualityNoise = 0.002;
 
 class Comparer {
@@ -44,7 +46,8 @@ class Comparer {
         continue;
       }
       if (same_work) speeds(old, *now);
-      memory(old, *now);
+      weights(old, *now);
+      if (same_work) memory(old, *now);
       if (same_text && old.quality && now->quality) quality(old, *now);
       if (same_text && old.quality && !now->quality) {
         comparison_.worse = true;
@@ -108,16 +111,42 @@ class Comparer {
     compare("decode tokens/s", &Latency::decode_tokens_per_second, decode, true);
     compare("prefill tokens/s", &Latency::prefill_tokens_per_second, prefill, true);
     compare("TTFT seconds", &Latency::ttft_seconds, std::max(decode, prefill), false);
+    compare("end-to-end seconds", &Latency::end_to_end_seconds, decode, false);
+  }
+
+  /// Less than `share` or than `least` bytes apart is no difference.
+  void bytes(const VariantResult& old, const char* figure, std::int64_t then, std::int64_t today,
+             double share = kMemoryNoise, double least = 0) {
+    // A figure of nothing has no ratio: 1 byte of it counts.
+    const double before = std::max(1.0, static_cast<double>(then));
+    const double after = std::max(1.0, static_cast<double>(today));
+    add({old.name,
+         figure,
+         before,
+         after,
+         1,
+         std::nullopt,
+         std::max(share, least / std::min(before, after)),
+         {}},
+        false);
+  }
+
+  void weights(const VariantResult& old, const VariantResult& now) {
+    bytes(old, "weights bytes", old.memory.weights_bytes, now.memory.weights_bytes);
   }
 
   void memory(const VariantResult& old, const VariantResult& now) {
-    const auto compare = [&](const char* figure, double then, double today) {
-      add({old.name, figure, then, today, 1, std::nullopt, kMemoryNoise, {}}, false);
-    };
     const MemoryFacts &then = old.memory, &today = now.memory;
-    compare("weights bytes", static_cast<double>(then.weights_bytes),
-            static_cast<double>(today.weights_bytes));
-    compare("KV bytes", static_cast<double>(then.kv_bytes), static_cast<double>(today.kv_bytes));
+    bytes(old, "KV bytes", then.kv_bytes, today.kv_bytes);
+    bytes(old, "workspace bytes", then.workspace_bytes, today.workspace_bytes, kWorkspaceNoise,
+          kWorkspaceBytes);
+    bytes(old, "needed bytes", then.needed_bytes, today.needed_bytes);
+    if (then.peak_bytes && today.peak_bytes) {
+      bytes(old, "peak bytes", *then.peak_bytes, *today.peak_bytes, kMemoryNoise, kPeakBytes);
+    } else if (then.peak_bytes) {
+      comparison_.notes.push_back(
+          fmt::format("{}: its peak memory was known before and is not now", old.name));
+    }
   }
 
   /// How far the perplexity ratio's interval reaches from its value, relatively.

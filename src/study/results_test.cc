@@ -110,6 +110,10 @@ class Output : public testing::Test {
 TEST_F(Output, TakesAnEmptyFolderAndItsOwnFinishedStudy) {
   Results results = full();
   EXPECT_FALSE(open_output(study_, Existing::refuse, results));
+  EXPECT_NE(message_of<InputError>([&] {
+              open_output(study_, Existing::resume, results);
+            }).find("study: --resume: found no study there"),
+            std::string::npos);
   save_output(study_, results);
   EXPECT_TRUE(std::filesystem::exists(study_ / "results.json"));
   EXPECT_FALSE(std::filesystem::exists(study_ / "results.md"));
@@ -188,6 +192,26 @@ TEST(Compare, QualityMemoryAndAbsence) {
   const Comparison changed = compare(before, after);
   EXPECT_EQ(verdicts(changed, "worse"),
             (std::vector<std::string>{"int8+sdpa weights bytes", "int8+sdpa perplexity"}));
+  after = full();
+  after.variants[1].memory.workspace_bytes += 1'200'000;
+  after.variants[1].memory.needed_bytes = 3;
+  after.variants[0].memory.peak_bytes = 70'000'000;
+  after.variants[1].latency->end_to_end_seconds = summarised({0.6, 0.61, 0.62});
+  Results then = full();
+  then.variants[1].memory.workspace_bytes = 1'000'000;
+  then.variants[1].memory.needed_bytes = 2;
+  then.variants[0].memory.peak_bytes = 50'000'000;
+  after.variants[1].memory.workspace_bytes += 1'000'000;
+  EXPECT_EQ(verdicts(compare(then, after), "worse"),
+            (std::vector<std::string>{"bf16+sdpa peak bytes", "int8+sdpa end-to-end seconds",
+                                      "int8+sdpa workspace bytes", "int8+sdpa needed bytes"}));
+  // What comes and goes of a process is no difference, nor is a peak that is not known.
+  after.variants[1].memory.workspace_bytes = 1'900'000;
+  after.variants[0].memory.peak_bytes = 53'000'000;
+  EXPECT_EQ(verdicts(compare(then, after), "worse").size(), 2u);
+  after.variants[0].memory.peak_bytes.reset();
+  EXPECT_NE(as_text(compare(then, after)).find("bf16+sdpa: its peak memory was known before"),
+            std::string::npos);
   after = full();
   after.variants[1].status = "failed";
   EXPECT_TRUE(compare(before, after).worse);
