@@ -101,7 +101,7 @@ export interface Variant {
   kv: string;
   device: string;
   numerics: "fast" | "invariant" | null;
-  status: "pending" | "measured" | "does_not_fit" | "failed";
+  status: "pending" | "measured" | "does_not_fit" | "failed" | "reference";
   reason: string | null;
   memory: Memory | null;
   latency: Latency | null;

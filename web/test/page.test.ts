@@ -164,6 +164,34 @@ test("the table sorts by a heading, what was not measured stays last", async () 
   });
 });
 
+test("the table of variants fits a window of 1280 pixels, and names the noise floor", async () => {
+  const results = full();
+  // Wider than what the fixture has: intervals of long numbers, and a verdict with its reason.
+  for (const one of results.variants) {
+    if (one.latency) Object.assign(one.latency.prefill_tokens_per_second, { median: 98_765, low: 97_654, high: 99_876 });
+  }
+  results.noise!.floor_decode = 0.8;
+  const nf4 = results.variants.find((one) => one.name === "nf4-dq+sdpa")!;
+  nf4.versus_baseline!.decode = { ratio: 1.7, low: 1.65, high: 1.79, verdict: "no difference" };
+  await open(results, async (page) => {
+    const [inner, outer] = await page.$eval("#variants .scroll", (box) => [box.scrollWidth, box.clientWidth]);
+    assert.ok(inner! <= outer!, `${inner} of ${outer}`);
+    const cells = page.locator("table.variants tbody tr", { hasText: "nf4-dq+sdpa" }).locator("td");
+    assert.match(await cells.nth(2).innerText(), /no difference\s+1\.65 – 1\.79, inside the noise floor of 80/);
+  });
+});
+
+test("what is only judged by, or not timed, shows its quality", async () => {
+  const results = full();
+  const { quality } = results.variants[0]!;
+  Object.assign(results.variants.find((one) => one.name === "fp32+sdpa")!, { status: "reference", reason: "none of --variants", quality, quality_reason: null });
+  await open(results, async (page) => {
+    const row = page.locator("table.variants tbody tr", { hasText: "fp32+sdpa" });
+    assert.match(await row.innerText(), /judged by only: none of --variants[\s\S]*23\.15/);
+    assert.equal(await marks(page, "perplexity", light.palette), timed.length + 1);
+  });
+});
+
 test("figures, scales and groupings can be chosen", async () => {
   await open(full(), async (page) => {
     await show(page, "latency", "Prefill");

@@ -1,8 +1,13 @@
 // What the sections ask of the variants and of the rows of other engines.
-import type { Imported, Results, Sampled, Variant } from "../results";
+import type { Comparison, Imported, Results, Sampled, Variant } from "../results";
 
 export function variantNamed(results: Results, name: string | null): Variant | null {
   return results.variants.find((variant) => variant.name === name) ?? null;
+}
+
+/** Whether it is the noise floor that makes a difference none: the interval leaves out 1. */
+export function overrules(floor: number | null | undefined, { verdict, low, high }: Comparison): floor is number {
+  return typeof floor === "number" && verdict === "no difference" && low !== null && high !== null && (low > 1 || high < 1);
 }
 
 /** Bytes while running: weights, KV cache and workspace; null where a part is unknown. */

@@ -15,6 +15,7 @@ const formulas: [string, string][] = [
   ["interval of a quality", "95 %, by Student's t over the windows of the text"],
   ["against the baseline", "median speed / the baseline's median speed, rounds resampled whole where both took turns; “no difference” where the interval holds 1 or the ratio stays inside the noise floor"],
   ["noise floor", "how far from 1 the interval of the ratio reaches when a variant is measured against itself"],
+  ["budget of quality", "a perplexity ratio of --max-ppl-ratio. Surely within: the interval's upper end is. May exceed: the ratio is within, the interval's end is not, or is not known: taken only where it is better, beyond noise, than every variant that is surely within"],
   ["nll", "mean over the scored tokens of −ln p(token | what stands before it), in nats"],
   ["perplexity", "exp(nll)"],
   ["perplexity ratio", "exp(mean difference of the losses to the reference's), over the same windows"],

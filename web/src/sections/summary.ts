@@ -1,19 +1,21 @@
 // The answer first: what to run, how sure that is, and what would change it.
 import * as format from "../data/format";
-import { neededBytes, variantNamed, workingBytes } from "../data/variants";
+import { neededBytes, overrules, variantNamed, workingBytes } from "../data/variants";
 import { el, type Child } from "../dom";
 import type { Page } from "../page";
-import type { Comparison, Interval, Recommendation, Variant } from "../results";
+import type { Comparison, Interval, Recommendation, Results, Variant } from "../results";
 
 function tile(value: string, label: string, remark: Child): HTMLElement {
   return el("div", { class: "tile" }, el("div", { class: "big" }, value), el("div", {}, label), el("div", { class: "remark" }, remark));
 }
 
 /** "1.84× the speed of bf16+eager" in words; a difference inside the noise is called none. */
-function speedTile(variant: Variant, comparison: Comparison, baseline: string): HTMLElement {
+function speedTile(variant: Variant, comparison: Comparison, { baseline, noise }: Results): HTMLElement {
   const decode = variant.latency?.decode_tokens_per_second;
   const rate = decode ? ` (${format.number(decode.median)} tokens/s)` : "";
-  const between = `95 % interval ${format.range(comparison.low, comparison.high, format.number)}`;
+  const floor = noise?.floor_decode;
+  const between = `95 % interval ${format.range(comparison.low, comparison.high, format.number)}` +
+    (overrules(floor, comparison) ? `, inside the noise floor of ${format.percent(floor, 2)}` : "");
   return comparison.verdict === "no difference"
     ? tile("no difference", `in decoding speed to ${baseline}${rate}`, `ratio ${format.number(comparison.ratio)}, ${between}`)
     : tile(format.times(comparison.ratio), `the decoding speed of ${baseline}${rate}`, between);
@@ -24,7 +26,7 @@ function tiles(page: Page, variant: Variant): HTMLElement {
   const reference = variantNamed(results, results.reference);
   const shown: HTMLElement[] = [];
   const speed = variant.versus_baseline?.decode;
-  if (speed && variant.name !== results.baseline) shown.push(speedTile(variant, speed, results.baseline));
+  if (speed && variant.name !== results.baseline) shown.push(speedTile(variant, speed, results));
   else if (variant.latency) {
     shown.push(tile(`${format.number(variant.latency.decode_tokens_per_second.median)} tok/s`, "decoding speed, one sequence", "the baseline that others are compared with"));
   }
@@ -96,6 +98,8 @@ export function summary(page: Page): HTMLElement {
 const kinds: Record<string, string> = {
   beats_reference: "Better than its reference",
   loss: "Loss of quality",
+  may_exceed: "May exceed the budget",
+  not_judged: "Quality not known",
   slow_path: "Slow path",
   noisy: "Noisy machine",
   drift: "Drift",

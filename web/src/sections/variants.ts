@@ -1,6 +1,6 @@
 // The table of all variants, sortable by any column; the rows of other engines stand below ours.
 import * as format from "../data/format";
-import { importedRows, neededBytes, sorted, workingBytes, type ImportedRow } from "../data/variants";
+import { importedRows, neededBytes, overrules, sorted, workingBytes, type ImportedRow } from "../data/variants";
 import { el, scrollable, type Child } from "../dom";
 import type { Page } from "../page";
 import type { Comparison, Sampled, Variant } from "../results";
@@ -13,22 +13,28 @@ interface Column {
   foreign?: (row: ImportedRow) => Child;
 }
 
+/** A number and its unit stay on one line; small print may go on in the next. */
+const unbroken = (text: string) => text.replaceAll(" ", "\u00a0");
+
 /** A value with its small print below. */
 function stacked(value: string, small: string | null): HTMLElement {
   return el("span", {}, value, small && el("small", {}, small));
 }
 
 function ends({ low, high }: { low: number | null; high: number | null }, write: (value: number) => string): string | null {
-  return low === null || high === null ? null : `${write(low)} – ${write(high)}`;
+  return low === null || high === null ? null : `${unbroken(write(low))} – ${unbroken(write(high))}`;
 }
 
 function sampled(figure: Sampled | undefined, write: (value: number) => string): Child {
   return figure ? stacked(write(figure.median), ends(figure, write)) : "–";
 }
 
-function verdict(comparison: Comparison | null | undefined): Child {
+function verdict(comparison: Comparison | null | undefined, floor: number | undefined): Child {
   if (!comparison) return "–";
-  if (comparison.verdict === "no difference") return stacked("no difference", ends(comparison, format.number));
+  if (comparison.verdict === "no difference") {
+    const overruled = overrules(floor, comparison) && `, inside the noise floor of ${unbroken(format.percent(floor, 2))}`;
+    return stacked("no difference", `${ends(comparison, format.number)}${overruled || ""}`);
+  }
   return stacked(`${format.times(comparison.ratio)} ${comparison.verdict === "slower" ? "(slower)" : ""}`.trim(), ends(comparison, format.number));
 }
 
@@ -46,7 +52,7 @@ function columns(page: Page): Column[] {
     {
       title: "against baseline", hint: `decoding speed over that of ${baseline}, 95 % interval`,
       key: (v) => v.versus_baseline?.decode?.ratio ?? null,
-      cell: (v) => (v.name === baseline ? "baseline" : verdict(v.versus_baseline?.decode)),
+      cell: (v) => (v.name === baseline ? "baseline" : verdict(v.versus_baseline?.decode, page.results.noise?.floor_decode)),
     },
     {
       title: "Prefill tok/s", hint: "median and 95 % interval",
@@ -64,13 +70,13 @@ function columns(page: Page): Column[] {
       key: (v) => workingBytes(v) ?? neededBytes(v),
       cell: (v) => {
         if (v.status === "does_not_fit") return stacked(format.bytes(neededBytes(v)), "needed");
-        return v.memory ? stacked(format.bytes(workingBytes(v) ?? neededBytes(v)), `weights ${format.bytes(v.memory.weights_bytes)}`) : "–";
+        return v.memory ? stacked(format.bytes(workingBytes(v) ?? neededBytes(v)), `weights ${unbroken(format.bytes(v.memory.weights_bytes))}`) : "–";
       },
     },
     {
       title: "Perplexity", hint: "with one standard error",
       key: (v) => v.quality?.ppl ?? null,
-      cell: (v) => (v.quality ? stacked(format.number(v.quality.ppl, 4), `± ${format.number(v.quality.ppl_stderr, 2)}`) : "–"),
+      cell: (v) => (v.quality ? stacked(format.number(v.quality.ppl, 4), unbroken(`± ${format.number(v.quality.ppl_stderr, 2)}`)) : "–"),
     },
     {
       title: "Ratio", hint: `perplexity over that of ${reference}, 95 % interval`,
@@ -94,13 +100,13 @@ function columns(page: Page): Column[] {
       key: (v) => v.share_of_ceiling?.decode ?? null,
       cell: (v) => {
         const { decode, prefill } = v.share_of_ceiling ?? {};
-        return stacked(format.percent(decode, 2), typeof prefill === "number" ? `prefill ${format.percent(prefill, 2)}` : null);
+        return stacked(format.percent(decode, 2), typeof prefill === "number" ? `prefill ${unbroken(format.percent(prefill, 2))}` : null);
       },
     },
   ];
 }
 
-const status = { measured: "", pending: "not measured yet", does_not_fit: "does not fit", failed: "failed" };
+const status = { measured: "", pending: "not measured yet", does_not_fit: "does not fit", failed: "failed", reference: "judged by only" };
 
 export function variantTable(page: Page): HTMLElement {
   const all = columns(page);
@@ -122,7 +128,7 @@ export function variantTable(page: Page): HTMLElement {
       const memory = all.findIndex((column) => column.title === "Memory");
       return el("tr", { class: "unmeasured" }, ...start,
         el("td", { colspan: memory }, [status[variant.status], variant.reason].filter(Boolean).join(": ")),
-        el("td", { class: "number" }, all[memory]?.cell(variant)), ...all.slice(memory + 1).map(() => el("td", { class: "number" }, "–")));
+        el("td", { class: "number" }, all[memory]?.cell(variant)), ...all.slice(memory + 1).map((column) => el("td", { class: "number" }, column.cell(variant))));
     }
     return el("tr", {}, ...start, ...all.map((column) => el("td", { class: "number" }, column.cell(variant))));
   };
