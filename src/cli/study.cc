@@ -21,7 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct StudyFlags {
-  std::string model, variants, text, output, format = "text";
+  std::string model, text, output, format = "text";
+  std::optional<std::string> variants;
   std::vector<std::string> compare, import;
   ContextFlags context;
   AdapterFlags adapters;
@@ -49,8 +50,7 @@ study::Adaptation adapt(const StudyFlags& flags, const study::StudyOptions& opti
                         const study::Results& results) {
   study::AdaptationOptions adaptation;
   adaptation.model = flags.model;
-  const study::VariantResult* winner =
-      results.find(results.recommended.value_or(results.reference));
+  const study::VariantResult* winner = results.find(results.recommended.value_or(results.baseline));
   adaptation.weights = quant::format_from_name(winner->weights, "weights");
   adaptation.context = options.context;
   adaptation.text = flags.text.empty()
@@ -89,18 +89,16 @@ study::StudyOptions parsed(const StudyFlags& flags) {
   options.model = flags.model;
   options.context = flags.context.context();
   const ModelConfig config = load_config(flags.model);
-  const bool is_list = !flags.variants.empty() && flags.variants != "all";
-  if (is_list) {
-    options.variants = study::variants_from_list(flags.variants, config, options.context.kv,
+  if (flags.variants && *flags.variants != "all") {
+    options.variants = study::variants_from_list(*flags.variants, config, options.context.kv,
                                                  options.context.attention);
   } else {
-    options.variants = flags.variants.empty()
-                           ? study::default_variants(config, options.context.kv)
-                           : study::variants_from_list("all", config, options.context.kv);
+    options.variants = flags.variants ? study::variants_from_list("all", config, options.context.kv)
+                                      : study::default_variants(config, options.context.kv);
     if (flags.one_attention) {
       options.variants = study::with_attention(options.variants, options.context.attention);
     } else if (options.context.device != nullptr ||
-               (flags.variants.empty() && options.context.numerics == ops::Numerics::invariant)) {
+               (!flags.variants && options.context.numerics == ops::Numerics::invariant)) {
       std::erase_if(options.variants, [](const study::Variant& variant) {
         return is_eager(variant);  // which cannot promise it, and which no GPU runs
       });
@@ -149,7 +147,6 @@ void run(const StudyFlags& flags) {
   options.on_trace = [&](const std::string& variant, const std::string& trace) {
     return study::save_trace(folder, variant, trace);
   };
-  options.on_round = [&](const study::Results& results) { screen.show(results); };
   study::Study study(options);
   if (folder.empty()) folder = "study-" + study.results().run.model.name;
   const auto existing = flags.overwrite ? study::Existing::overwrite
@@ -240,8 +237,11 @@ void add_study(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("study", "Measure every variant of a model and say which to take");
   command->footer(
-      "A variant is WEIGHTS+ATTENTION: bf16+eager, nf4-dq+sdpa. After every part results.json is\n"
-      "written, and --resume goes on where a study was stopped.\n\n"
+      "A variant is WEIGHTS+ATTENTION: bf16+eager, nf4-dq+sdpa. After every part, and every round "
+      "of\n"
+      "timing, results.json is written, and --resume goes on where a study was stopped. Quality "
+      "is\n"
+      "judged against the checkpoint's own dtype, also where that does not fit --memory-limit.\n\n"
       "Examples:\n"
       "  plimsoll study models/demo\n"
       "  plimsoll study models/gpt2-demo --variants fp32+sdpa,fp16+sdpa --text novel.txt -o mine\n"

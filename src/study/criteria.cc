@@ -16,6 +16,13 @@ double floor_of(const Results& results, double Noise::*which) {
   return results.noise ? (*results.noise).*which : 0;
 }
 
+std::string floor_text(const Results& results, double Noise::*which) {
+  if (!results.noise) return {};
+  return fmt::format(
+      "inside the noise floor: {} measured twice differs from itself by up to {:.1f} %",
+      results.noise->variant, 100 * (*results.noise).*which);
+}
+
 Pairing pairing_of(const VariantResult& a, const VariantResult& b) {
   return a.latency->turns == b.latency->turns && a.latency->repeats == b.latency->repeats
              ? Pairing::paired
@@ -76,6 +83,7 @@ auto where_swept(const std::map<std::string, BatchPoints>& swept,
 Criterion chat(const Results& results) {
   const double floor = floor_of(results, &Noise::floor_decode);
   Criterion work;
+  work.overruled_by = floor_text(results, &Noise::floor_decode);
   work.name = "chat";
   work.title = "Single-user chat: low latency, batch 1";
   work.metric = "decode, tokens a second, batch 1";
@@ -121,6 +129,7 @@ Criterion batch(const Results& results, const Candidates& candidates) {
     return versus(a.latency->prefill_tokens_per_second, b.latency->prefill_tokens_per_second,
                   pairing_of(a, b), floor);
   };
+  work.overruled_by = floor_text(results, &Noise::floor_prefill);
   work.would_change.emplace_back("batches, which --full measures: this rests on prefill alone");
   return work;
 }
@@ -144,6 +153,7 @@ Criterion edge() {
     return a.latency->decode_tokens_per_second.median > b.latency->decode_tokens_per_second.median;
   };
   work.preferred_for = "faster decoding";
+  work.overruled_by = "apart by no more than the 1 MB, or 1 %, that come and go";
   return work;
 }
 

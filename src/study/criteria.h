@@ -9,7 +9,7 @@
 
 namespace plimsoll::study {
 
-/// Variants that are measured and within the budget.
+/// Variants that are measured and compared with each other.
 using Candidates = std::vector<const VariantResult*>;
 
 /// A kind of work and what counts for it.
@@ -25,6 +25,8 @@ struct Criterion {
   /// Whether `a` is to be taken where `better` cannot tell the two apart, and for what.
   std::function<bool(const VariantResult& a, const VariantResult& b)> preferred;
   std::string preferred_for;
+  /// What makes `better` call a difference none though its interval leaves out 1; may be empty.
+  std::string overruled_by;
   std::vector<std::string> would_change;
 };
 

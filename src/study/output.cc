@@ -57,7 +57,14 @@ std::optional<Results> open_output(const fs::path& folder, Existing existing,
   const fs::path file = folder / "results.json";
   std::error_code error;
   check_writable(folder);
-  if (existing == Existing::overwrite || !fs::exists(file, error)) return std::nullopt;
+  if (existing == Existing::overwrite) return std::nullopt;
+  if (!fs::exists(file, error)) {
+    if (existing != Existing::resume) return std::nullopt;
+    throw InputError(
+        fmt::format("{}: --resume: found no study there, expected an unfinished one; "
+                    "the command without --resume begins one",
+                    folder.string()));
+  }
   Results earlier = results_from_json(read_text_file(file), file.string());
   if (const auto other = difference(earlier, planned, false)) {
     throw InputError(fmt::format(

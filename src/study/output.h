@@ -16,7 +16,8 @@ enum class Existing { refuse, resume, overwrite };
 /// Looks at the folder before anything is measured. Gives the finished parts where there are any to
 /// go on from. A complete study of the same capsule is measured anew. InputError when the folder
 /// holds another study (unless it may be overwritten), when it holds an unfinished one and
-/// nothing says what to do with it, and when that one cannot go on: another build or machine.
+/// nothing says what to do with it, when that one cannot go on: another build or machine, and when
+/// there is none to go on with.
 std::optional<Results> open_output(const std::filesystem::path& folder, Existing existing,
                                    const Results& planned);
 

@@ -77,11 +77,94 @@ TEST(Recommend, NeverTakesOneThatLosesTooMuch) {
   Results results =
       made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1.055)});
   for (const Recommendation& r : recommend(results)) EXPECT_EQ(r.variant, "fp32+sdpa");
-  const Recommendation chat = of(results, "chat");
+  Recommendation chat = of(results, "chat");
   ASSERT_FALSE(chat.would_change.empty());
   EXPECT_EQ(chat.would_change.front().find("--max-ppl-ratio 1.0550 or more: nf4+sdpa"), 0u);
   results.run.flags.max_ppl_ratio = 1.06;
   EXPECT_EQ(of(results, "chat").variant, "nf4+sdpa");
+  results.run.flags.max_ppl_ratio = 1.05;
+  results.variants[0].status = "does_not_fit";
+  chat = of(results, "chat");
+  EXPECT_FALSE(chat.variant);
+  EXPECT_EQ(chat.would_change,
+            std::vector<std::string>{"--max-ppl-ratio 1.0550 or more: nf4+sdpa loses least"});
+}
+
+TEST(Recommend, OneThatMayExceedTheBudgetGivesWayToOneThatSurelyDoesNot) {
+  // As fast within the noise, and lighter by half; but its interval reaches to 1.0602.
+  Results results =
+      made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("int8+sdpa", 10, kNearlyFast, 1.01),
+               made_up("nf4-dq+sdpa", 5, kFast, 1.0497)});
+  results.variants[0].quality->ppl_ratio.interval = {1, 1};
+  Recommendation chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "int8+sdpa");
+  EXPECT_NE(chat.confidence.find("chosen for its quality: nf4-dq+sdpa may exceed the budget"),
+            std::string::npos)
+      << chat.confidence;
+  ASSERT_FALSE(chat.would_change.empty());
+  EXPECT_EQ(chat.would_change.front(),
+            "a longer text that shows nf4-dq+sdpa within the budget, for less memory: its "
+            "perplexity is 1.0497 times (95 % interval 1.0392 to 1.0602)");
+  // Where memory is what counts it is better beyond noise, and taken with a word of caution.
+  const Recommendation edge = of(results, "edge");
+  EXPECT_EQ(edge.variant, "nf4-dq+sdpa");
+  EXPECT_NE(edge.reason.find("where 1.05 is allowed, which it may exceed (95 % interval 1.0392 to "
+                             "1.0602)"),
+            std::string::npos)
+      << edge.reason;
+  results.recommendations = {chat, edge};
+  ASSERT_EQ(warnings_about(results).size(), 1u);
+  EXPECT_EQ(warnings_about(results).front().kind, "may_exceed");
+  EXPECT_EQ(warnings_about(results).front().variant, "nf4-dq+sdpa");
+  // With the interval within the budget it is taken for its memory.
+  results.variants[2].quality->ppl_ratio = {1.04, Interval{1.035, 1.05}};
+  chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "nf4-dq+sdpa");
+  EXPECT_EQ(chat.reason.find("may exceed"), std::string::npos);
+  // One window tells no interval.
+  results.variants[2].quality->ppl_ratio = {1.04, std::nullopt};
+  EXPECT_EQ(of(results, "chat").variant, "int8+sdpa");
+}
+
+TEST(Recommend, NamesWhatOverrulesAnInterval) {
+  Results results = made_up(
+      {made_up("bf16+sdpa", 20, {204, 205, 206}, 1), made_up("int8+sdpa", 10, {200, 201, 202}, 1)});
+  results.variants[1].memory.weights_bytes = 19'500'000;
+  results.noise.emplace();
+  results.noise->variant = "bf16+sdpa";
+  results.noise->floor_decode = 0.03;
+  results.noise->floor_prefill = 0.04;
+  const std::string chat = of(results, "chat").confidence;
+  EXPECT_NE(
+      chat.find("; inside the noise floor: bf16+sdpa measured twice differs from itself by up "
+                "to 3.0 %): chosen for its better median"),
+      std::string::npos)
+      << chat;
+  EXPECT_NE(of(results, "batch").confidence.find("up to 4.0 %"), std::string::npos);
+  const std::string edge = of(results, "edge").confidence;
+  EXPECT_NE(edge.find("apart by no more than the 1 MB, or 1 %, that come and go"),
+            std::string::npos)
+      << edge;
+}
+
+TEST(Recommend, WhereNoQualityIsKnownNoneIsTaken) {
+  Results results = made_up({made_up("int8+sdpa", 10, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
+  results.reference = "bf16+sdpa";
+  for (VariantResult& variant : results.variants) {
+    variant.quality.reset();
+    variant.quality_reason = "its quality is not known: the reference, bf16+sdpa, needs 15 GB";
+  }
+  for (const Recommendation& r : recommend(results)) {
+    EXPECT_FALSE(r.variant);
+    EXPECT_FALSE(r.figure);
+    EXPECT_NE(r.reason.find("by the figure alone nf4+sdpa leads, "), std::string::npos) << r.reason;
+    EXPECT_NE(r.reason.find("better than int8+sdpa: "), std::string::npos) << r.reason;
+    EXPECT_NE(r.confidence.find("quality is not known"), std::string::npos) << r.confidence;
+    EXPECT_NE(r.would_change.back().find("needs 15 GB"), std::string::npos);
+  }
+  const std::vector<Warning> warnings = warnings_about(results);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_EQ(warnings.front().kind, "not_judged");
 }
 
 TEST(Recommend, NeverTakesOneThatWasNotJudged) {

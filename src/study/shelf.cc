@@ -10,30 +10,29 @@
 
 namespace plimsoll::study {
 
-namespace {
+Shelf::Shelf(const StudyOptions& options, const ModelConfig& config, std::int64_t positions)
+    : options_(options),
+      config_(config),
+      positions_(positions),
+      room_(static_cast<std::int64_t>(ops::available_memory(options.context))) {}
 
-bool fit_together(const StudyOptions& options, const ModelConfig& config) {
-  std::set<quant::WeightFormat> formats;
-  for (const Variant& variant : options.variants) formats.insert(variant.weights);
-  std::uint64_t total = 0;
-  for (const quant::WeightFormat format : formats) {
-    total += static_cast<std::uint64_t>(total_bytes(config, format));
+bool Shelf::fit_together(std::span<const quant::WeightFormat> formats) const {
+  std::int64_t total = 0;
+  for (const quant::WeightFormat format :
+       std::set<quant::WeightFormat>(formats.begin(), formats.end())) {
+    total += total_bytes(config_, format);
   }
   // The other half is for what runs, for other programs and for estimates that fall short.
-  return total < ops::available_memory(options.context) / 2;
+  return total < room_ / 2;
 }
 
-}  // namespace
-
-Shelf::Shelf(const StudyOptions& options, const ModelConfig& config, std::int64_t positions)
-    : options_(options), positions_(positions), holds_all_(fit_together(options, config)) {}
-
 void Shelf::hold(std::span<const quant::WeightFormat> formats, const Progress& progress) {
-  const auto wanted = [&](quant::WeightFormat format) {
-    return std::ranges::find(formats, format) != formats.end();
-  };
-  if (!holds_all_) {
-    std::erase_if(loaded_, [&](const auto& entry) { return !wanted(entry.first); });
+  std::vector<quant::WeightFormat> all(formats.begin(), formats.end());
+  for (const auto& entry : loaded_) all.push_back(entry.first);
+  if (!fit_together(all)) {
+    std::erase_if(loaded_, [&](const auto& entry) {
+      return std::ranges::find(formats, entry.first) == formats.end();
+    });
   }
   for (const quant::WeightFormat format : formats) {
     if (!loaded_.contains(format) && !failures_.contains(format)) load(format, progress);

@@ -19,13 +19,15 @@ struct Loaded {
 
 class Shelf {
  public:
-  /// `positions`: the longest text that will be run. The options must outlive the shelf.
+  /// `positions`: the longest text that will be run. Options and config must outlive the shelf.
   Shelf(const StudyOptions& options, const ModelConfig& config, std::int64_t positions);
 
-  /// Whether all formats may be in memory at once, so that their timings can take turns.
-  bool holds_all() const { return holds_all_; }
+  /// Bytes that were available before anything was loaded: what one model may need.
+  std::int64_t room() const { return room_; }
+  /// Whether the formats may be in memory at once, so that what runs in them can take turns.
+  bool fit_together(std::span<const quant::WeightFormat> formats) const;
 
-  /// Loads of `formats` what is not there; what is not among them goes unless all may stay.
+  /// Loads of `formats` what is not there; what is not among them goes unless all fit together.
   /// A format that cannot be loaded is in failures() from then on. Interrupted as `progress` has
   /// it. What options.on_loaded throws goes through.
   void hold(std::span<const quant::WeightFormat> formats, const Progress& progress);
@@ -37,8 +39,8 @@ class Shelf {
   void load(quant::WeightFormat format, const Progress& progress);
 
   const StudyOptions& options_;
-  std::int64_t positions_;
-  bool holds_all_;
+  const ModelConfig& config_;
+  std::int64_t positions_, room_;
   std::map<quant::WeightFormat, Loaded> loaded_;
   std::map<quant::WeightFormat, std::string> failures_;
 };

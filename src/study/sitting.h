@@ -18,6 +18,8 @@ namespace plimsoll::study {
 
 /// Status of a variant whose turn has not come.
 inline constexpr const char* kPending = "pending";
+/// Status of what quality is judged against where it is none of the variants that were asked for.
+inline constexpr const char* kReferenceOnly = "reference";
 /// A load's share of the progress, in tokens.
 inline constexpr std::int64_t kLoadUnits = 50;
 
@@ -28,11 +30,16 @@ struct Study::Impl {
 
   // Beforehand.
   void plan();
-  void name_reference_and_baseline();
+  void name_baseline();
 
   // One part each.
   void time_group(const std::vector<std::size_t>& group, std::int64_t number);
+  void take_numerics_cost();
   void judge_group(const std::vector<std::size_t>& candidates, std::size_t reference);
+  /// What keeps the reference from being loaded; nullopt: nothing.
+  std::optional<std::string> why_no_reference(std::size_t reference) const;
+  /// Samples of each, and why it was not judged.
+  void leave_unjudged(const std::vector<std::size_t>& indices, const std::string& why);
   void write_samples(std::size_t index);
 
   void run();
@@ -42,13 +49,18 @@ struct Study::Impl {
   void sweep_all();
   void save();
 
-  /// Indices of variants that are still in the running, those of one weight format together unless
-  /// all are in memory together.
-  std::vector<std::vector<std::size_t>> groups() const;
+  /// Indices of variants that are still in the running: in one group where all of them, and what
+  /// is in memory `beside`, fit together; else a group for each weight format.
+  std::vector<std::vector<std::size_t>> groups(
+      const std::vector<quant::WeightFormat>& beside = {}) const;
   std::vector<quant::WeightFormat> formats_of(const std::vector<std::size_t>& indices) const;
   std::size_t index_of(const std::string& name) const;
   Runnable runnable(std::size_t index) const;
-  void record(const Timed& timed, std::size_t index, std::int64_t number, const Ceilings& ceilings);
+  /// The entries of the variants, and the baseline's second, with the rounds that are kept.
+  std::vector<Timed> entries_of(const std::vector<std::size_t>& indices, bool with_baseline) const;
+  void keep_rounds(const std::vector<Timed>& entries, const std::vector<std::size_t>& indices,
+                   std::int64_t number);
+  void record(const Timed& timed, std::size_t index, const Ceilings& ceilings);
   std::int64_t timing_units(std::size_t entries) const;
   std::int64_t judging_units(std::size_t models) const;
   std::int64_t sweeping_units(std::size_t variants) const;

@@ -28,8 +28,60 @@ std::int64_t Study::Impl::sweeping_units(std::size_t variants) const {
   return static_cast<std::int64_t>(variants) * sweep_units({}, config.max_positions);
 }
 
-void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t number,
-                         const Ceilings& ceilings) {
+std::vector<Timed> Study::Impl::entries_of(const std::vector<std::size_t>& indices,
+                                           bool with_baseline) const {
+  // Rounds that an interrupted sitting has left are whole for all of a group.
+  std::size_t rounds = static_cast<std::size_t>(options.repeats);
+  const auto kept = [](const VariantResult& variant) {
+    return variant.latency ? variant.latency->tpot_seconds.samples.size() : 0;
+  };
+  for (const std::size_t index : indices) rounds = std::min(rounds, kept(results.variants[index]));
+  if (with_baseline) {
+    rounds = std::min(rounds,
+                      results.noise ? results.noise->decode_tokens_per_second.samples.size() : 0);
+  }
+  const auto prefill = static_cast<std::int64_t>(material.prefill.size());
+  std::vector<Timed> entries;
+  entries.reserve(indices.size() + 1);
+  for (const std::size_t index : indices) {
+    const Runnable ready = runnable(index);
+    Timed& entry = entries.emplace_back(Timed{options.variants[index], ready.model, ready.context});
+    if (rounds == 0) continue;
+    const VariantResult& variant = results.variants[index];
+    entry.samples = samples_of(*variant.latency, prefill, options.new_tokens, rounds);
+    if (variant.energy.joules_per_token) entry.joules = joules_of(variant.energy, entry.samples);
+  }
+  if (!with_baseline) return entries;
+  entries.push_back(entries.front());
+  if (rounds > 0) {
+    // Of the second measurement the two rates are kept, as nothing else is made of it.
+    Latency second = *results.variants[indices.front()].latency;
+    second.prefill_tokens_per_second = results.noise->prefill_tokens_per_second;
+    for (std::size_t i = 0; i < rounds; ++i) {
+      second.tpot_seconds.samples[i] = 1 / results.noise->decode_tokens_per_second.samples[i];
+    }
+    entries.back().samples = samples_of(second, prefill, options.new_tokens, rounds);
+  }
+  return entries;
+}
+
+void Study::Impl::keep_rounds(const std::vector<Timed>& entries,
+                              const std::vector<std::size_t>& indices, std::int64_t number) {
+  std::vector<const Latency*> all;
+  all.reserve(indices.size());
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    VariantResult& result = results.variants[indices[i]];
+    result.latency = latency_of(entries[i].samples, number);
+    result.energy = energy_of(entries[i]);
+    all.push_back(&*result.latency);
+  }
+  if (entries.size() > indices.size()) {
+    results.noise =
+        noise_of(results.baseline, *all.front(), latency_of(entries.back().samples, number), all);
+  }
+}
+
+void Study::Impl::record(const Timed& timed, std::size_t index, const Ceilings& ceilings) {
   VariantResult& result = results.variants[index];
   const Loaded& loaded = *shelf.find(timed.variant.weights);
   MemoryFacts& memory = result.memory;
@@ -40,7 +92,6 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
     memory.peak_bytes =
         base_memory + std::max(loaded.memory.peak, loaded.memory.held + timed.memory.peak);
   }
-  result.latency = latency_of(timed.samples, number);
   const std::string_view unit = ops::unit_of(timed.context, timed.variant.weights);
   const double prefill = static_cast<double>(timed.samples.prefill_tokens) /
                          result.latency->prefill_tokens_per_second.median;
@@ -48,7 +99,6 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
       timed.prefill.share_of_ceiling(prefill, ceilings, unit),
       timed.decode.share_of_ceiling(result.latency->end_to_end_seconds.median, ceilings, unit)};
   result.numerics = ops::numerics_name(timed.context.numerics);
-  result.energy = energy_of(timed);
   result.slow_paths =
       slow_paths(*loaded.model, timed.context, static_cast<std::int64_t>(material.prefill.size()));
   result.status = "measured";
@@ -56,7 +106,6 @@ void Study::Impl::record(const Timed& timed, std::size_t index, std::int64_t num
 
 void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t number) {
   shelf.hold(formats_of(group), work.begin(kLoadUnits));
-  std::vector<Timed> entries;
   std::vector<std::size_t> indices;
   for (const std::size_t index : group) {
     const Variant& variant = options.variants[index];
@@ -66,56 +115,53 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
       results.variants[index].reason = failure->second;
       continue;
     }
-    const Runnable ready = runnable(index);
-    entries.push_back({variant, ready.model, ready.context});
     indices.push_back(index);
   }
-  if (entries.empty()) return;
-  name_reference_and_baseline();
+  if (indices.empty()) return;
+  name_baseline();
   // The baseline takes part twice: what the two differ by is noise.
-  const bool with_baseline = indices.front() == index_of(results.baseline);
-  if (with_baseline) entries.push_back(entries.front());
+  std::vector<Timed> entries = entries_of(indices, indices.front() == index_of(results.baseline));
   if (!meter) meter = std::make_unique<CeilingMeter>(options.context);
   base_memory += shared_growth(entries, material);
   time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
                 [&] {
-                  for (std::size_t i = 0; options.on_round && i < indices.size(); ++i) {
-                    results.variants[indices[i]].latency = latency_of(entries[i].samples, number);
-                  }
-                  if (options.on_round) options.on_round(results);
+                  keep_rounds(entries, indices, number);
+                  save();
                 });
+  keep_rounds(entries, indices, number);  // of a sitting that had them all
   const Ceilings ceilings = meter->result();
   results.run.ceilings = ceiling_facts(ceilings);
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    record(entries[i], indices[i], number, ceilings);
-  }
-  if (with_baseline) {
-    std::vector<const Latency*> all;
-    all.reserve(indices.size());
-    for (const std::size_t index : indices) all.push_back(&*results.variants[index].latency);
-    results.noise =
-        noise_of(results.baseline, *all.front(), latency_of(entries.back().samples, number), all);
-  }
-  const auto fused = std::ranges::find_if(entries, [](const Timed& entry) {
-    return entry.variant.attention != ops::Attention::eager;  // which cannot promise it
-  });
-  const bool promises = options.context.device == nullptr && fused != entries.end();
-  if (options.mode != Mode::quick && results.numerics_cost.is_null() && promises) {
-    results.numerics_cost =
-        numerics_cost(*fused, material, options, work.begin(2 * timing_units(1)));
-  }
+  for (std::size_t i = 0; i < indices.size(); ++i) record(entries[i], indices[i], ceilings);
   save();
+}
+
+void Study::Impl::take_numerics_cost() {
+  if (options.mode == Mode::quick || options.context.device != nullptr ||
+      !results.numerics_cost.is_null()) {
+    return;
+  }
+  for (std::size_t i = 0; i < results.variants.size(); ++i) {
+    // Eager cannot promise it.
+    const Variant& variant = options.variants[i];
+    if (!results.variants[i].measured() || variant.attention == ops::Attention::eager) continue;
+    shelf.hold(formats_of({i}), {});
+    const Runnable ready = runnable(i);
+    results.numerics_cost = numerics_cost({variant, ready.model, ready.context}, material, options,
+                                          work.begin(2 * timing_units(1)));
+    return save();
+  }
 }
 
 void Study::Impl::time_all() {
   std::int64_t number = 0;
   for (const std::vector<std::size_t>& group : groups()) {
     const bool missing = std::ranges::any_of(
-        group, [&](std::size_t index) { return !results.variants[index].latency; });
+        group, [&](std::size_t index) { return !results.variants[index].measured(); });
     if (missing) time_group(group, number);
     ++number;
   }
   meter.reset();
+  take_numerics_cost();
 }
 
 void Study::Impl::profile_all() {
@@ -124,7 +170,7 @@ void Study::Impl::profile_all() {
     for (const std::size_t index : group) {
       VariantResult& variant = results.variants[index];
       if (!variant.measured() || !variant.profile.is_null()) continue;
-      shelf.hold(formats_of(shelf.holds_all() ? group : std::vector{index}), {});
+      shelf.hold(formats_of({index}), {});
       if (!meter) meter = std::make_unique<CeilingMeter>(options.context);
       report(work.begin(timing_units(1)), "profiling " + variant.name, 0, 1);
       const VariantProfile found = profile_of(runnable(index), material, options, *meter);

@@ -42,6 +42,11 @@ Study::Impl::Impl(StudyOptions given)
 
 void Study::Impl::plan() {
   results.imported = options.imported;
+  const std::size_t asked = options.variants.size();
+  const auto any = [](std::size_t) { return true; };
+  if (material.tokenizer && !reference_among(options.variants, config, any)) {
+    options.variants.push_back(own_reference(config, options.context));
+  }
   for (const Variant& variant : options.variants) {
     const MemoryNeed need = memory_need(config, variant, options.context, positions);
     VariantResult& result = results.variants.emplace_back();
@@ -53,34 +58,42 @@ void Study::Impl::plan() {
     result.memory = {need.weights, need.kv, need.workspace, std::nullopt, need.total()};
     result.reason = why_not(need, options.context, options.memory_limit_bytes);
     result.status = result.reason ? "does_not_fit" : kPending;
+    if (results.variants.size() > asked) {
+      result.status = kReferenceOnly;
+      result.reason = "none of --variants: the others are judged against it";
+    }
     if (!material.tokenizer) result.quality_reason = "random weights have no quality";
   }
   if (groups().empty()) {
+    options.variants.resize(asked);
     refuse_all(options.model, config, options.variants, options.context, positions,
                options.memory_limit_bytes);
   }
   results.run = run_facts(options, config, material);
-  name_reference_and_baseline();
+  const auto runs = [&](std::size_t i) { return results.variants[i].status == kPending; };
+  results.reference =
+      results.variants[reference_among(options.variants, config, runs).value_or(0)].name;
+  name_baseline();
 }
 
-void Study::Impl::name_reference_and_baseline() {
-  std::vector<Variant> running;
-  for (std::size_t i = 0; i < results.variants.size(); ++i) {
-    const std::string& status = results.variants[i].status;
-    if (status == kPending || status == "measured") running.push_back(options.variants[i]);
-  }
-  results.baseline = running.front().name();
-  results.reference = running[reference_of(running, config)].name();
+void Study::Impl::name_baseline() {
+  results.baseline = results.variants[groups().front().front()].name;
 }
 
-std::vector<std::vector<std::size_t>> Study::Impl::groups() const {
-  std::vector<std::vector<std::size_t>> groups;
+std::vector<std::vector<std::size_t>> Study::Impl::groups(
+    const std::vector<WeightFormat>& beside) const {
+  std::vector<std::size_t> running;
   for (std::size_t i = 0; i < results.variants.size(); ++i) {
     const VariantResult& variant = results.variants[i];
-    if (variant.status != kPending && !variant.measured()) continue;
+    if (variant.status == kPending || variant.measured()) running.push_back(i);
+  }
+  std::vector<WeightFormat> formats = formats_of(running);
+  formats.insert(formats.end(), beside.begin(), beside.end());
+  const bool together = shelf.fit_together(formats);
+  std::vector<std::vector<std::size_t>> groups;
+  for (const std::size_t i : running) {
     const auto found = std::ranges::find_if(groups, [&](const auto& group) {
-      return shelf.holds_all() ||
-             options.variants[group.front()].weights == options.variants[i].weights;
+      return together || options.variants[group.front()].weights == options.variants[i].weights;
     });
     if (found == groups.end()) {
       groups.push_back({i});
@@ -118,7 +131,7 @@ void Study::Impl::run() {
     const auto lacks = [&](const auto& part) {
       return std::ranges::any_of(group, [&](std::size_t i) { return !part(results.variants[i]); });
     };
-    if (lacks([](const VariantResult& v) { return v.latency.has_value(); })) {
+    if (lacks([](const VariantResult& v) { return v.measured(); })) {
       work.expect(kLoadUnits + timing_units(group.size() + 1));
     }
     if (material.tokenizer && lacks([](const VariantResult& v) { return v.quality.has_value(); })) {

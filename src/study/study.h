@@ -41,9 +41,8 @@ struct StudyOptions {
   /// Given a variant's trace (Chrome's trace event JSON); returns the name under which the results
   /// shall mention it.
   std::function<std::string(const std::string& variant, const std::string& trace)> on_trace;
-  /// Told after each round of timing, with speeds that are not final: for a screen.
-  std::function<void(const Results&)> on_round;
-  /// Told after each finished part.
+  /// Told after each finished part, and after each round of timing: speeds of "pending" variants
+  /// are not final.
   std::function<void(const Results&)> on_part;
 };
 

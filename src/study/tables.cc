@@ -35,7 +35,9 @@ Row row_of(const VariantResult& v, const Results& results) {
     row[6] = fmt::format("{:.1f}", v.latency->decode_tokens_per_second.median);
     row[7] = fmt::format("{:.1f}", kMilliseconds * v.latency->ttft_seconds.median);
   } else {
-    row[6] = v.status == "does_not_fit" ? "does not fit" : v.status;
+    row[6] = v.status == "does_not_fit" ? "does not fit"
+             : v.status == "reference"  ? "not timed"
+                                        : v.status;
   }
   if (v.versus_baseline) {
     const Versus& decode = v.versus_baseline->decode;

@@ -23,8 +23,12 @@ std::string how_measured(const Results& results) {
     const QualityFacts& quality = *reference->quality;
     text += fmt::format(" Perplexity: protocol {}, window {}, {} tokens scored.", quality.protocol,
                         quality.window, quality.tokens_scored);
-  } else {
+  } else if (run.model.shape_only) {
     text += " Weights are random: nothing is said about quality.";
+  }
+  if (reference != nullptr && !reference->measured() && reference->quality) {
+    text += fmt::format(" {} is there to judge by, and was not timed ({}).", reference->name,
+                        reference->reason.value_or(reference->status));
   }
   if (run.calibration) text += " " + calibration_text(*run.calibration);
   if (results.noise) {

@@ -21,6 +21,12 @@ void time_once(const Timed& entry, const ops::Context& context, const Material& 
   measure_generation(*entry.model, context, material.decode_prompt, options.new_tokens, samples);
 }
 
+/// New tokens of all rounds.
+double tokens_of(const LatencySamples& samples) {
+  return static_cast<double>(samples.new_tokens) *
+         static_cast<double>(samples.decode_seconds.size());
+}
+
 template <class Run>
 DeclaredWork declared_by(const Run& run) {
   trace::start();
@@ -99,9 +105,11 @@ void time_in_turns(std::vector<Timed>& entries, const Material& material,
                    const std::function<void()>& on_round) {
   const std::size_t count = entries.size();
   const auto rounds = static_cast<std::size_t>(options.repeats);
+  const std::size_t kept = entries.front().samples.decode_seconds.size();
   EnergyMeter energy;
   for (std::size_t round = 0; round <= rounds; ++round) {
-    if (round > 0) ceilings.round();
+    if (round > 0 && round <= kept) continue;
+    if (round > 0 || kept > 0) ceilings.round();
     for (std::size_t turn = 0; turn < count; ++turn) {
       Timed& entry = entries[(round + turn) % count];
       report(progress, fmt::format("timing {}", entry.variant.name()),
@@ -130,14 +138,31 @@ Latency latency_of(const LatencySamples& samples, std::int64_t turns) {
   return latency;
 }
 
+LatencySamples samples_of(const Latency& latency, std::int64_t prefill_tokens,
+                          std::int64_t new_tokens, std::size_t rounds) {
+  LatencySamples samples;
+  samples.prefill_tokens = prefill_tokens;
+  samples.new_tokens = new_tokens;
+  for (std::size_t i = 0; i < rounds; ++i) {
+    samples.prefill_seconds.push_back(static_cast<double>(prefill_tokens) /
+                                      latency.prefill_tokens_per_second.samples[i]);
+    samples.ttft_seconds.push_back(latency.ttft_seconds.samples[i]);
+    samples.decode_seconds.push_back(static_cast<double>(samples.decode_tokens()) *
+                                     latency.tpot_seconds.samples[i]);
+  }
+  return samples;
+}
+
 EnergyFacts energy_of(const Timed& timed) {
   if (timed.context.device != nullptr) {
     return {std::nullopt, std::nullopt, "the counters are the CPU's"};
   }
   if (!timed.joules) return {std::nullopt, std::nullopt, EnergyMeter().reason()};
-  const auto tokens = static_cast<double>(timed.samples.new_tokens) *
-                      static_cast<double>(timed.samples.decode_seconds.size());
-  return {*timed.joules / tokens, "rapl", std::nullopt};
+  return {*timed.joules / tokens_of(timed.samples), "rapl", std::nullopt};
+}
+
+double joules_of(const EnergyFacts& energy, const LatencySamples& samples) {
+  return energy.joules_per_token.value_or(0) * tokens_of(samples);
 }
 
 RawJson numerics_cost(const Timed& entry, const Material& material, const StudyOptions& options,

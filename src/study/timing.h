@@ -41,18 +41,23 @@ struct Timed {
 /// dense library generates, and threads' stacks. No single variant is charged for them.
 std::int64_t shared_growth(const std::vector<Timed>& entries, const Material& material);
 
-/// One round untimed, traced for what is declared; then `repeats` rounds in which every entry has
-/// its turn, the first one another each round, and the ceilings theirs. `on_round` comes after
-/// each.
+/// One round untimed, traced for what is declared; then rounds in which every entry has its turn,
+/// the first one another each round, and the ceilings theirs, until every entry has samples of
+/// `repeats` rounds. Entries may have some already, all alike many. `on_round` comes after each.
 void time_in_turns(std::vector<Timed>& entries, const Material& material,
                    const StudyOptions& options, CeilingMeter& ceilings, const Progress& progress,
                    const std::function<void()>& on_round);
 
 /// What the samples say. `turns` numbers those that took turns.
 Latency latency_of(const LatencySamples& samples, std::int64_t turns);
+/// The samples that it was made of, of the first `rounds` rounds.
+LatencySamples samples_of(const Latency& latency, std::int64_t prefill_tokens,
+                          std::int64_t new_tokens, std::size_t rounds);
 
 /// Energy a new token, or why there is none.
 EnergyFacts energy_of(const Timed& timed);
+/// The joules that it was made of, over all rounds of `samples`.
+double joules_of(const EnergyFacts& energy, const LatencySamples& samples);
 
 /// What --numerics invariant costs: one variant timed both ways in turns, as JSON: {"variant",
 /// "prefill", "decode": share of the time that invariant takes more, and the samples}.

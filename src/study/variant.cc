@@ -19,12 +19,23 @@ bool is_quantised(const ModelConfig& config) {
          StoredQuantization::Method::none;
 }
 
+bool is_quantised(kv::KvFormat format) {
+  return format == kv::KvFormat::int8;
+}
+
 /// Takes what stands before the next `mark` off the front.
 std::string_view take(std::string_view& rest, char mark) {
   const std::size_t end = std::min(rest.find(mark), rest.size());
   const std::string_view word = rest.substr(0, end);
   rest.remove_prefix(std::min(end + 1, rest.size()));
   return word;
+}
+
+std::string_view trimmed(std::string_view word) {
+  constexpr std::string_view kSpace = " \t\n";
+  const std::size_t begin = word.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return word.substr(begin, word.find_last_not_of(kSpace) + 1 - begin);
 }
 
 }  // namespace
@@ -90,8 +101,9 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
     }
     return variants;
   }
+  list = trimmed(list);
   while (!list.empty()) {
-    const std::string_view name = take(list, ',');
+    const std::string_view name = trimmed(take(list, ','));
     if (name.empty()) {
       throw InputError("--variants", "list", "nothing before a comma", "WEIGHTS+ATTENTION,...");
     }
@@ -117,16 +129,26 @@ std::vector<Variant> with_attention(const std::vector<Variant>& variants,
   return changed;
 }
 
-std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config) {
+std::optional<std::size_t> reference_among(const std::vector<Variant>& variants,
+                                           const ModelConfig& config,
+                                           const std::function<bool(std::size_t)>& is_preferred) {
   const WeightFormat own = own_format(config);
-  const auto first = [&](const auto& wanted) {
-    return static_cast<std::size_t>(std::ranges::find_if(variants, wanted) - variants.begin());
+  const auto first = [&](const auto& serves) -> std::optional<std::size_t> {
+    std::optional<std::size_t> found;
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+      if (is_quantised(variants[i].kv) || !serves(variants[i].weights)) continue;
+      if (is_preferred(i)) return i;
+      if (!found) found = i;
+    }
+    return found;
   };
-  std::size_t found = first([&](const Variant& v) { return v.weights == own; });
-  if (found == variants.size()) {
-    found = first([](const Variant& v) { return quant::is_dense(v.weights); });
-  }
-  return found == variants.size() ? 0 : found;
+  const auto found = first([&](WeightFormat format) { return format == own; });
+  return found ? found : first([](WeightFormat format) { return quant::is_dense(format); });
+}
+
+Variant own_reference(const ModelConfig& config, const ops::Context& context) {
+  const kv::KvFormat dense = context.device != nullptr ? kv::KvFormat::fp16 : kv::KvFormat::f32;
+  return {own_format(config), sdpa, is_quantised(context.kv) ? dense : context.kv};
 }
 
 }  // namespace plimsoll::study

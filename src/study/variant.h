@@ -1,6 +1,9 @@
 // One way to run a model: what the study compares.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +43,14 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
                                         ops::Attention attention = ops::Attention::sdpa);
 /// The same weights with one attention, each once.
 std::vector<Variant> with_attention(const std::vector<Variant>& variants, ops::Attention attention);
-/// The index of the variant that quality is judged against: the first in the checkpoint's own
-/// format, else the first dense one, else the first.
-std::size_t reference_of(const std::vector<Variant>& variants, const ModelConfig& config);
+/// The index of the variant that quality is judged against, where one of them serves: the first in
+/// the checkpoint's own format, else the first dense one. What `is_preferred` goes before its like.
+/// One whose keys and values are quantised does not serve: what that loses would not be seen.
+std::optional<std::size_t> reference_among(const std::vector<Variant>& variants,
+                                           const ModelConfig& config,
+                                           const std::function<bool(std::size_t)>& is_preferred);
+/// What quality is judged against where none of the variants serves: the checkpoint's own format,
+/// fused attention, and the context's keys and values unless those are quantised.
+Variant own_reference(const ModelConfig& config, const ops::Context& context);
 
 }  // namespace plimsoll::study

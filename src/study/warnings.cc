@@ -41,6 +41,31 @@ void about_quality(const VariantResult& variant, const Results& results,
   }
 }
 
+void about_the_budget(const Results& results, std::vector<Warning>& warnings) {
+  for (const VariantResult& variant : results.variants) {
+    if (!variant.quality) continue;
+    const Estimate& ratio = variant.quality->ppl_ratio;
+    const double budget = results.run.flags.max_ppl_ratio;
+    const bool is_taken = std::ranges::any_of(
+        results.recommendations,
+        [&](const Recommendation& taken) { return taken.variant == variant.name; });
+    if (!is_taken || (ratio.interval && ratio.interval->high <= budget)) continue;
+    warnings.push_back(
+        {"may_exceed", variant.name,
+         fmt::format("it is recommended, and may exceed the budget of {:.2f}: its perplexity is "
+                     "{:.4f} times {}'s ({}); a longer --text tells it surer",
+                     budget, ratio.value, results.reference, range(ratio))});
+  }
+  const auto unknown = std::ranges::find_if(results.variants, [](const VariantResult& variant) {
+    return variant.measured() && !variant.quality && variant.quality_reason;
+  });
+  if (unknown != results.variants.end() && !results.run.model.shape_only) {
+    warnings.push_back(
+        {"not_judged", unknown->name,
+         *unknown->quality_reason + "; nothing that was not judged is called within the budget"});
+  }
+}
+
 void about_noise(const Noise& noise, std::vector<Warning>& warnings) {
   if (noise.noisy) {
     warnings.push_back(
@@ -97,6 +122,7 @@ std::vector<Warning> warnings_about(const Results& results) {
     }
   }
   if (results.noise) about_noise(*results.noise, warnings);
+  about_the_budget(results, warnings);
   about_the_protocol(results, warnings);
   return warnings;
 }

@@ -238,8 +238,26 @@ class Study(StudyTest):
         self.assertIsNone(first["latency"])
         self.assertIn("--memory-limit", first["reason"])
         self.assertEqual(self.results()["baseline"], "nf4-dq+sdpa")
+        # The limit is another machine's: this one judges by what does not fit there.
+        self.assertEqual(self.results()["reference"], "bf16+sdpa")
+        self.assertEqual(first["quality"]["ppl_ratio"]["value"], 1)
+        self.assertGreater(second["quality"]["ppl_ratio"]["value"], 1.01)
         self.assert_refused([*self.quick, "--variants", "bf16", "--memory-limit", limit, "--overwrite"],
                             "no variant fits", "bf16+sdpa needs", "nf4-dq+sdpa", "would")
+
+    def test_nothing_quantised_is_its_own_reference(self):
+        done = self.succeed(*self.quick, "--variants", "log4, int8+sdpa+kv-int8")
+        log4, int8, reference = self.results()["variants"]
+        self.assertEqual(self.results()["reference"], "bf16+sdpa")
+        self.assertEqual((reference["name"], reference["status"]), ("bf16+sdpa", "reference"))
+        self.assertIsNone(reference["latency"])
+        self.assertGreater(log4["quality"]["ppl_ratio"]["value"], 1.1)
+        self.assertGreater(int8["quality"]["kl_mean"]["value"], 0)
+        self.assertRegex(done.stdout.decode(), r"bf16\+sdpa .* not timed .*\n")
+        for recommendation in self.results()["recommendations"]:
+            self.assertNotEqual(recommendation["variant"], "log4+sdpa")
+        schema = json.loads((TOP / "docs" / "results.schema.json").read_text())
+        self.assertEqual(json_schema.errors(self.results(), schema), [])
 
     def test_imported_rows(self):
         rows = self.folder / "bench.json"

@@ -29,11 +29,36 @@ class Folder(StudyTest):
             self.assertEqual(then["samples"], now["samples"])
         self.assertGreater(resumed["run"]["seconds"], whole["run"]["seconds"])
 
+    def test_goes_on_within_the_timing(self):
+        whole = self.finish()
+        # As a study that was killed in its third round has left it.
+        killed = json.loads(json.dumps(whole))
+        killed["run"]["complete"], killed["run"]["finished"] = False, None
+        def two_rounds(figure):
+            first, second = figure["samples"][:2]
+            figure.update(samples=[first, second], median=(first + second) / 2)
+        for variant in killed["variants"]:
+            variant.update(status="pending", quality=None, samples=[])
+            for figure in variant["latency"].values():
+                if isinstance(figure, dict):
+                    two_rounds(figure)
+        for name in ("decode_tokens_per_second", "prefill_tokens_per_second"):
+            two_rounds(killed["noise"][name])
+        (self.output / "results.json").write_text(json.dumps(killed))
+        self.succeed(*self.quick, *self.two, "--resume")
+        resumed = self.results()
+        for then, now in zip(killed["variants"], resumed["variants"]):
+            self.assertEqual((now["status"], now["latency"]["repeats"]), ("measured", 3))
+            self.assertEqual(len(now["latency"]["tpot_seconds"]["samples"]), 3)
+            self.check_rounds(then["latency"], now["latency"])
+        self.assertEqual(len(resumed["noise"]["decode_tokens_per_second"]["samples"]), 3)
+        self.check_rounds(killed["noise"], resumed["noise"])
+
     def test_killed_again_and_again(self):
         """Killed before anything is saved, and when each part is: nothing that was finished is measured again."""
         command = ["study", self.model, "--text", self.text, "-t", 1, "-r", 3, "-n", 4, "-o", self.output, *self.two]
         kept = {}
-        for part in (None, "latency", "quality", "profile"):
+        for part in (None, "rounds", "latency", "quality", "profile"):
             resume = ["--resume"] if (self.output / "results.json").exists() else []
             process = subprocess.Popen([command_test.options.program, *map(str, command), *resume], cwd=TOP,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -54,6 +79,10 @@ class Folder(StudyTest):
             self.assertFalse(self.results()["run"]["complete"])
             for name, found in kept.items():
                 self.assertEqual(first[name], found, f"{name} was measured again")
+            if part == "rounds":
+                rounds = first["latency"]
+                continue
+            self.check_rounds(rounds, first["latency"])
             kept = {name: first[name] for name in ("latency", "quality", "profile") if first[name]}
             self.assertIn(part, kept)
         self.succeed(*command, "--resume")
@@ -66,14 +95,24 @@ class Folder(StudyTest):
         self.assertEqual(list(self.output.glob("**/*.tmp*")), [])
         self.assertTrue((self.output / "results.csv").exists())
 
+    def check_rounds(self, kept, latency):
+        """The later rounds come after those that were kept."""
+        for name, figure in kept.items():
+            if isinstance(figure, dict) and "samples" in figure:
+                for then, now in zip(figure["samples"], latency[name]["samples"]):
+                    self.assertAlmostEqual(then, now, delta=1e-9 * then, msg=f"{name} was measured again")
+
     def has(self, part):
         """Whether the part was saved for the first variant; None: whether the study has begun."""
         if part is None:
             return True
         try:
-            return bool(self.results()["variants"][0][part])
+            first = self.results()["variants"][0]
         except FileNotFoundError:
             return False
+        if part == "latency":
+            return first["status"] == "measured"
+        return bool(first["latency" if part == "rounds" else part])
 
     def test_another_study_is_refused_and_kept(self):
         self.finish()
@@ -84,6 +123,10 @@ class Folder(StudyTest):
         self.assertEqual((self.output / "results.json").read_bytes(), before)
         # Its own is measured anew.
         self.succeed(*self.quick, *self.two)
+
+    def test_nothing_to_resume(self):
+        self.assert_refused([*self.quick, *self.two, "--resume"], self.output, "--resume", "no study there")
+        self.assertFalse(self.output.exists())
 
     def test_bad_folders(self):
         self.output.write_text("a file")
@@ -103,6 +146,7 @@ class Folder(StudyTest):
         self.assert_refused([*self.quick, "--memory-limit", "nan"], "--memory-limit", "nan", "1e-06")
         self.assert_refused([*self.quick, "--price-per-hour", "nan"], "--price-per-hour", "nan")
         self.assert_refused([*self.quick, "--max-ppl-ratio", "0.9"], "--max-ppl-ratio", "0.9")
+        self.assert_refused([*self.quick, "--variants", ""], "--variants: list: found nothing")
         self.assert_refused([*self.quick, "--variants", "bf16,,int8"], "--variants", "nothing before a comma")
         empty = self.folder / "empty.txt"
         empty.write_text("")
