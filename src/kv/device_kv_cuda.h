@@ -20,16 +20,20 @@ namespace plimsoll::kv {
 /// head, all heads' keys and behind them all heads' values. Only the order within a head's part is
 /// the GPU's own:
 ///
-///   fp16, bf16, int8   tiles of 16 elements x 16 tokens, each in the order of the tensor cores'
+///   fp16, bf16         keys and values  [token / 8][element / 8][token % 8][element % 8]: matrices
+///   of
+///                      eight rows of 16 bytes, as ldmatrix takes them into registers and wgmma
+///                      into the tensor cores. Blocks side by side in shared memory go on in the
+///                      same order.
+///   int8               tiles of 16 elements x 16 tokens, each in the order of the tensor cores'
 ///                      operand A of mma.m16n8k16: lane l has 8 values side by side, for keys
 ///                        (token, element) (g, c) (g, c+1) (g+8, c) (g+8, c+1)
 ///                                         (g, c+8) (g, c+9) (g+8, c+8) (g+8, c+9)
 ///                      with g = l / 4, c = l % 4 * 2, and for values the same with token and
-///                      element exchanged. So a warp takes a tile with one load, as operand A of
-///                      decoding (tokens by elements) and as two operands B of a prefill.
+///                      element exchanged. So a warp takes a tile with one load. Besides, key and
+///                      value scales [kv head][token 0..15] f32, absmax / 127
 ///   f32                keys    [element / 4][token 0..15][element % 4]
 ///                      values  [token][element]
-///   int8               besides, key and value scales [kv head][token 0..15] f32, absmax / 127
 ///
 /// Elements are padded to a multiple of 16; the padding of keys is zero. What lies in slots that
 /// no token was written to is never used, NaN or not.
@@ -66,15 +70,18 @@ PLIMSOLL_HOST_DEVICE constexpr int device_tile_offset(int row, int column) {
 
 /// Where a key's (or value's) element of the token in `slot` (position % 16) lies in its head's
 /// part of a block, counted in elements.
-PLIMSOLL_HOST_DEVICE constexpr int device_key_offset(KvFormat format, int slot, int element) {
-  return format == KvFormat::f32
-             ? (element / 4 * static_cast<int>(kBlockTokens) + slot) * 4 + element % 4
-             : element / 16 * 256 + device_tile_offset(slot, element % 16);
-}
-PLIMSOLL_HOST_DEVICE constexpr int device_value_offset(KvFormat format, int padded_dim, int slot,
-                                                       int element) {
-  return format == KvFormat::f32 ? slot * padded_dim + element
-                                 : element / 16 * 256 + device_tile_offset(element % 16, slot);
+PLIMSOLL_HOST_DEVICE constexpr int device_offset(KvFormat format, int padded_dim, bool key,
+                                                 int slot, int element) {
+  switch (format) {
+    case KvFormat::f32:
+      return key ? (element / 4 * static_cast<int>(kBlockTokens) + slot) * 4 + element % 4
+                 : slot * padded_dim + element;
+    case KvFormat::int8:
+      return element / 16 * 256 + (key ? device_tile_offset(slot, element % 16)
+                                       : device_tile_offset(element % 16, slot));
+    default:
+      return (slot / 8 * (padded_dim / 8) + element / 8) * 64 + slot % 8 * 8 + element % 8;
+  }
 }
 
 }  // namespace plimsoll::kv

@@ -57,14 +57,44 @@ __device__ inline uint4 codes_to_f16(uint2 codes) {
           widen(codes.y, 0x4342)};
 }
 
-/// A lane's share of tile `tile` of one head's keys (or values) of a block, in shared memory: the
-/// registers of operand A.
+/// Four 8 x 8 matrices of 16-bit values, a row at `row` of each lane, in registers as operand A
+/// wants them: a row a group of four lanes; with kTransposed a column. sm_75.
+template <bool kTransposed>
+__device__ inline uint4 load_matrices(const unsigned char* row) {
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  uint4 a{};
+  if constexpr (kTransposed) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
+                 : "r"(at));
+  } else {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
+                 : "r"(at));
+  }
+  return a;
+}
+
+/// A lane's share of tile `tile` (of `tiles`) of one head's keys of a block, in shared memory: the
+/// registers of operand A, tokens by elements.
 template <KvFormat kFormat>
-__device__ inline uint4 tile_operand(const unsigned char* part, int tile, int lane) {
+__device__ inline uint4 key_operand(const unsigned char* part, int tiles, int tile, int lane) {
   if constexpr (kFormat == KvFormat::int8) {
     return codes_to_f16(reinterpret_cast<const uint2*>(part)[tile * 32 + lane]);
   } else {
-    return reinterpret_cast<const uint4*>(part)[tile * 32 + lane];
+    return load_matrices<false>(part + (lane / 8 % 2 * tiles * 2 + lane / 16) * 128 +
+                                lane % 8 * 16 + tile * 256);
+  }
+}
+
+/// The same of values, elements by tokens.
+template <KvFormat kFormat>
+__device__ inline uint4 value_operand(const unsigned char* part, int tiles, int tile, int lane) {
+  if constexpr (kFormat == KvFormat::int8) {
+    return codes_to_f16(reinterpret_cast<const uint2*>(part)[tile * 32 + lane]);
+  } else {
+    return load_matrices<true>(part + (lane / 16 * tiles * 2 + lane / 8 % 2) * 128 + lane % 8 * 16 +
+                               tile * 256);
   }
 }
 

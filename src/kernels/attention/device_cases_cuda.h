@@ -10,6 +10,7 @@
 
 #include "core/cuda/memory_cuda.h"
 #include "kernels/attention/attention_cases.h"
+#include "kernels/attention_prefill/attention_prefill_cuda.h"
 #include "kv/device_kv_cuda.h"
 
 namespace plimsoll::kernels::cases {
@@ -37,6 +38,7 @@ struct DeviceCase {
   std::int64_t rows = 0;
   cuda::Buffer codes, scales, tables, lines, positions, q, out;
   kv::DeviceKv kv;
+  std::vector<PrefillSpan> spans;
 
   DeviceCase(const DeviceShape& shape_of, std::vector<SequenceLength> lengths,
              std::uint64_t seed = 1)
@@ -66,6 +68,28 @@ struct DeviceCase {
     out.fill(0xff);
     kv.sequences = lines.data<std::int32_t>();
     kv.positions = positions.data<std::int32_t>();
+  }
+
+  /// What attention_prefill() and attention_eager() take; spans are the sequences'. No scratch.
+  DevicePrefillArgs prefill() {
+    spans.clear();
+    spans.reserve(sequences.size());
+    std::int64_t row = 0;
+    for (const SequenceLength& sequence : sequences) {
+      spans.push_back({row, sequence.rows});
+      row += sequence.rows;
+    }
+    DevicePrefillArgs args;
+    args.q = q.data<float>();
+    args.q_stride = width();
+    args.heads = shape.heads;
+    args.scale = hosts[0]->args.scale;
+    args.window = shape.window;
+    args.kv = kv;
+    args.out = out.data<float>();
+    args.spans = spans;
+    args.max_length = max_length();
+    return args;
   }
 
   std::int64_t width() const { return shape.heads * shape.head_dim; }
@@ -151,8 +175,7 @@ struct DeviceCase {
       for (int e = 0; e < padded; ++e) {
         // The padding of values stays as it is.
         if (!key && e >= layout.head_dim) break;
-        const int at = key ? kv::device_key_offset(layout.format, slot, e)
-                           : kv::device_value_offset(layout.format, padded, slot, e);
+        const int at = kv::device_offset(layout.format, padded, key, slot, e);
         store(layout.format, part, at, row[static_cast<std::size_t>(e)], scale);
       }
     }

@@ -49,8 +49,8 @@ struct Operands {
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
       if (!kExactTiles<kTiles> && tile >= tiles) break;
-      mma16<kFormat>(tile % 2 == 0 ? s : odd, tile_operand<kFormat>(keys, tile, lane), q[tile][0],
-                     q[tile][1]);
+      mma16<kFormat>(tile % 2 == 0 ? s : odd, key_operand<kFormat>(keys, tiles, tile, lane),
+                     q[tile][0], q[tile][1]);
     }
 #pragma unroll
     for (int j = 0; j < 4; ++j) s[j] += odd[j];
@@ -67,13 +67,14 @@ struct Operands {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (!kExactTiles<kTiles> && tile >= tiles) break;
-        mma16<kFormat>(o[tile], tile_operand<kFormat>(values, tile, lane), b0, b1);
+        mma16<kFormat>(o[tile], value_operand<kFormat>(values, tiles, tile, lane), b0, b1);
       }
     } else {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (!kExactTiles<kTiles> && tile >= tiles) break;
-        mma16<kFormat>(o[tile], mask.keep(tile_operand<kFormat>(values, tile, lane)), b0, b1);
+        mma16<kFormat>(o[tile], mask.keep(value_operand<kFormat>(values, tiles, tile, lane)), b0,
+                       b1);
       }
     }
   }

@@ -5,10 +5,9 @@
 //           cache, into two slots of shared memory: one is filled while the other is used
 #include "kernels/attention_prefill/attention_prefill_cuda.h"
 
-#include "kernels/attention/attention_tile_cuda.cuh"
 #include "kernels/attention_decode/attention_decode_cuda.h"
+#include "kernels/attention_prefill/prefill_plan_cuda.cuh"
 #include "kernels/cuda/launch_cuda.cuh"
-#include "kernels/rope/head_vector_cuda.cuh"
 
 namespace plimsoll::kernels {
 
@@ -20,13 +19,11 @@ constexpr int kRows = kWarps * 16;
 constexpr int kTileBlocks = 4;
 constexpr int kTileTokens = kTileBlocks * kBlockTokens;
 
-struct PrefillPlan {
-  DevicePrefillArgs args;
+/// One span's launch.
+struct SpanPlan : PrefillPlan {
+  explicit SpanPlan(const PrefillPlan& plan) : PrefillPlan(plan) {}
   PrefillSpan span;
-  CacheSizes sizes;
-  int group = 0;     // query heads of a KV head
-  float factor = 0;  // scale times log2 e
-  int slot = 0;      // bytes of a block's keys (or values) in shared memory
+  int slot = 0;  // bytes of a block's keys (or values) in shared memory
 };
 
 /// The blocks of a tile that some row of the group sees: the others were not read.
@@ -77,7 +74,7 @@ struct Rows {
   /// position: of row g. Keys [position - window + 1, position] are seen (window 0: [0, position]);
   /// kWhole: all of the tile are, by every row of the group.
   template <bool kWhole>
-  __device__ void weigh(float (&s)[2 * kTileBlocks][4], const PrefillPlan& plan, int position,
+  __device__ void weigh(float (&s)[2 * kTileBlocks][4], const SpanPlan& plan, int position,
                         int first_token, const Blocks& blocks, const unsigned char* keys,
                         const unsigned char* values) {
     constexpr bool kScaled = kFormat == KvFormat::int8;
@@ -172,7 +169,7 @@ struct Rows {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (!kExactTiles<kTiles> && tile >= tiles) break;
-        uint4 v = tile_operand<kFormat>(values + b * slot, tile, lane);
+        uint4 v = value_operand<kFormat>(values + b * slot, tiles, tile, lane);
         if (!kWhole) v = mask.keep(v);
         mma16<kFormat>(o[2 * tile], p, v.x, v.z);
         mma16<kFormat>(o[2 * tile + 1], p, v.y, v.w);
@@ -202,7 +199,7 @@ struct Rows {
 
 template <KvFormat kFormat, int kTiles>
 __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
-    prefill_kernel(const __grid_constant__ PrefillPlan plan) {
+    prefill_kernel(const __grid_constant__ SpanPlan plan) {
   extern __shared__ __align__(128) unsigned char shared[];
   cuda_device::let_next_start();
   cuda_device::wait_for_previous();
@@ -293,7 +290,7 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
 #pragma unroll
       for (int b = 0; b < kTileBlocks; ++b) {
         if (!kWhole && !blocks.has(b)) continue;
-        const uint4 k = tile_operand<kFormat>(keys + b * plan.slot, tile, lane);
+        const uint4 k = key_operand<kFormat>(keys + b * plan.slot, sizes.tiles, tile, lane);
         mma16<kFormat>(s[2 * b], a, k.x, k.z);
         mma16<kFormat>(s[2 * b + 1], a, k.y, k.w);
       }
@@ -320,7 +317,8 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
 }
 
 template <KvFormat kFormat>
-void run(PrefillPlan plan, cudaStream_t stream) {
+void run(const PrefillPlan& of, cudaStream_t stream) {
+  SpanPlan plan(of);
   plan.slot = part_slot_bytes<kFormat>(plan.sizes.head);
   with_tiles(plan.sizes.tiles, [&](auto tiles) {
     constexpr auto kKernel = prefill_kernel<kFormat, tiles()>;
@@ -375,12 +373,9 @@ void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {
                         args.heads % layout.kv_heads == 0 && args.scale > 0 &&
                         args.q_stride % 4 == 0 && args.max_length > 0;
   PLIMSOLL_CUDA_CHECK(possible ? cudaSuccess : cudaErrorInvalidValue);
-  PrefillPlan plan;
-  plan.args = args;
-  plan.sizes = CacheSizes(layout);
-  plan.group = static_cast<int>(args.heads / layout.kv_heads);
-  plan.factor = args.scale * 1.44269504088896341f;
   if (args.as_decode) return run_as_decode(args, stream);
+  const PrefillPlan plan(args);
+  if (hopper_supports(layout)) return prefill_hopper(plan, stream);
   switch (layout.format) {
     case KvFormat::f32:
       return run_as_decode(args, stream);

@@ -19,23 +19,7 @@ std::vector<float> run(DeviceCase& c) {
   cuda::Buffer scratch(
       attention_decode_scratch(kPrefillScratchRows, c.shape.heads, c.shape.head_dim), "a test");
   scratch.fill(0);
-  std::vector<PrefillSpan> spans;
-  spans.reserve(c.sequences.size());
-  std::int64_t row = 0;
-  for (const cases::SequenceLength& sequence : c.sequences) {
-    spans.push_back({row, sequence.rows});
-    row += sequence.rows;
-  }
-  DevicePrefillArgs args;
-  args.q = c.q.data<float>();
-  args.q_stride = c.width();
-  args.heads = c.shape.heads;
-  args.scale = c.hosts[0]->args.scale;
-  args.window = c.shape.window;
-  args.kv = c.kv;
-  args.out = c.out.data<float>();
-  args.spans = spans;
-  args.max_length = c.max_length();
+  DevicePrefillArgs args = c.prefill();
   args.scratch = scratch.data();
   c.out.fill(0xff);
   const cuda::Stream stream;
@@ -60,7 +44,7 @@ void expect_oracle(const DeviceShape& shape, std::vector<cases::SequenceLength> 
 TEST(AttentionPrefillCuda, EveryFormatAndHeadDim) {
   PLIMSOLL_GPU_OR_SKIP();
   for (const KvFormat format : kFormats) {
-    for (const std::int64_t head_dim : {8, 64, 72, 80, 96, 128, 200, 256}) {
+    for (const std::int64_t head_dim : {8, 56, 64, 72, 80, 96, 120, 128, 200, 256}) {
       expect_oracle({4, 2, head_dim, 0, format}, {{100, 100}, {1, 1}, {150, 30}});
     }
   }
@@ -69,17 +53,22 @@ TEST(AttentionPrefillCuda, EveryFormatAndHeadDim) {
 TEST(AttentionPrefillCuda, LengthsOnBothSidesOfEveryBorder) {
   PLIMSOLL_GPU_OR_SKIP();
   for (const KvFormat format : kFormats) {
-    expect_oracle({3, 1, 64, 0, format}, {{15, 15},
-                                          {16, 16},
-                                          {17, 17},
-                                          {63, 63},
-                                          {64, 64},
-                                          {65, 65},
-                                          {300, 300},
-                                          {128, 64},
-                                          {129, 64},
-                                          {200, 1},
-                                          {500, 70}});
+    for (const std::int64_t head_dim : {64, 128}) {
+      expect_oracle({3, 1, head_dim, 0, format}, {{15, 15},
+                                                  {16, 16},
+                                                  {17, 17},
+                                                  {63, 63},
+                                                  {64, 64},
+                                                  {65, 65},
+                                                  {127, 127},
+                                                  {128, 128},
+                                                  {129, 129},
+                                                  {300, 300},
+                                                  {128, 64},
+                                                  {129, 64},
+                                                  {200, 1},
+                                                  {500, 70}});
+    }
   }
 }
 
@@ -88,16 +77,25 @@ TEST(AttentionPrefillCuda, Windows) {
   for (const KvFormat format : kFormats) {
     for (const std::int64_t window : {1, 16, 50, 130}) {
       expect_oracle({2, 1, 64, window, format}, {{200, 200}, {400, 90}});
+      expect_oracle({2, 1, 128, window, format}, {{400, 150}});
     }
   }
+}
+
+// More than one launch's, and more items than multiprocessors.
+TEST(AttentionPrefillCuda, ManySequences) {
+  PLIMSOLL_GPU_OR_SKIP();
+  std::vector<cases::SequenceLength> sequences;
+  for (std::int64_t i = 0; i < 70; ++i) sequences.push_back({2 + i, 1 + i % 40});
+  expect_oracle({8, 2, 128, 0, KvFormat::fp16}, sequences);
 }
 
 // A row's sums do not depend on where the group of rows began that it was computed with.
 TEST(AttentionPrefillCuda, ChunksChangeNoBit) {
   PLIMSOLL_GPU_OR_SKIP();
   for (const KvFormat format : {KvFormat::bf16, KvFormat::fp16}) {
-    for (const std::int64_t window : {0, 100}) {
-      const DeviceShape shape{2, 1, 64, window, format};
+    for (const auto& [window, head_dim] : {std::pair{0, 64}, {100, 64}, {0, 128}, {100, 128}}) {
+      const DeviceShape shape{2, 1, head_dim, window, format};
       DeviceCase whole(shape, {{300, 300}});
       const std::vector<float> all = run(whole);
       DeviceCase part(shape, {{300, 77}});

@@ -157,8 +157,7 @@ void expect_oracle(const Problem& p) {
                                     (key ? 0 : layout.part_bytes()) + head * layout.head_bytes();
         for (int e = 0; e < padded; ++e) {
           const float expected = e < p.head_dim ? of_head[e] : 0;
-          const int at = key ? kv::device_key_offset(p.format, slot, e)
-                             : kv::device_value_offset(p.format, padded, slot, e);
+          const int at = kv::device_offset(p.format, padded, key, slot, e);
           ASSERT_NEAR(decode(p.format, part, at, scale), expected,
                       step_of(p.format, expected, scale))
               << "format " << static_cast<int>(p.format) << ", head dim " << p.head_dim

@@ -77,8 +77,7 @@ struct CachePlace {
   float* scale;  // int8: of this token
 
   __device__ int offset(int element) const {
-    return key ? kv::device_key_offset(format, slot, element)
-               : kv::device_value_offset(format, padded_dim, slot, element);
+    return kv::device_offset(format, padded_dim, key, slot, element);
   }
 
   /// Element `e` gets encode(e's value), the padding zero.
