@@ -32,8 +32,8 @@ struct Levels {
 
 constexpr std::size_t kMostTogether = 2;
 
-// Scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's, unless
-// the kernel expands them itself.
+// Scales of a panel. What is stored in fewer bits is expanded into a buffer of the thread's, or
+// in the product's loop.
 class PanelScales {
  public:
   PanelScales(const quant::Matrix& w, const Table4PanelKernels& kernels)
@@ -48,29 +48,28 @@ class PanelScales {
   }
 
   struct Buffer {
-    /// A lane whose nested scale changes, in the list of its pair.
-    struct Change {
-      int lane;
-      float outer;
-      int next;  // -1: none
-    };
     std::vector<float> values;
-    std::vector<Change> changes;
-    std::vector<int> first;  // change of each pair, or -1
-    std::vector<Table4Run> runs;
+    std::array<float, kPairLanes> outer{};
+    std::vector<int> first;
+    std::vector<Table4Change> changes;
     Table4Nested nested{};
   };
 
-  /// `expanded`: for a kernel that takes no nested scales, or takes them so often that it pays.
+  /// `expanded`: for those who take nested scales so often that it pays.
   Table4Scales of(std::int64_t panel, bool expanded, Buffer& buffer) const {
     if (w_.zeros.defined()) return grouped(panel, buffer);
     if (w_.scales.dtype() != DType::u8) {
       return {w_.scales.data<float>() + panel * blocks_ * kPanelOutputs, nullptr, 1, nullptr};
     }
     const std::int64_t pairs = (blocks_ + 1) / 2;
-    find_runs(panel, buffer);
-    buffer.nested = {w_.scales.data<std::uint8_t>() + panel * pairs * kPairLanes, planes_.data(),
-                     w_.nested_table.data<float>(), w_.nested_offset, buffer.runs.data()};
+    find_changes(panel, buffer);
+    buffer.nested = {w_.scales.data<std::uint8_t>() + panel * pairs * kPairLanes,
+                     planes_.data(),
+                     w_.nested_table.data<float>(),
+                     w_.nested_offset,
+                     buffer.outer.data(),
+                     buffer.first.data(),
+                     buffer.changes.data()};
     if (!expanded) return {nullptr, nullptr, 1, &buffer.nested};
     buffer.values.resize(static_cast<std::size_t>(pairs * kPairLanes));
     kernels_.expand_scales(buffer.nested, pairs, buffer.values.data());
@@ -90,48 +89,33 @@ class PanelScales {
 
   // Blocks are counted through the whole matrix, and nested_block of them share a nested scale: it
   // changes at a few blocks of a panel, in the middle of some output's.
-  void find_runs(std::int64_t panel, Buffer& buffer) const {
+  void find_changes(std::int64_t panel, Buffer& buffer) const {
     const std::int64_t pairs = (blocks_ + 1) / 2;
     const auto absmax = w_.nested_scales.span<float>();
-    buffer.changes.clear();
+    // Beyond the matrix's last block, in padding, there is no further scale.
+    const auto last = static_cast<std::int64_t>(absmax.size()) - 1;
     buffer.first.assign(static_cast<std::size_t>(pairs), -1);
-    Table4Run run{};
+    buffer.changes.clear();
     const auto change = [&](std::int64_t pair, std::int64_t lane, float outer) {
-      if (pair == 0) run.outer[lane] = outer;
+      if (pair == 0) buffer.outer[static_cast<std::size_t>(lane)] = outer;
       if (pair == 0 || pair >= pairs) return;
       int& first = buffer.first[static_cast<std::size_t>(pair)];
-      buffer.changes.push_back({static_cast<int>(lane), outer, first});
+      buffer.changes.push_back({static_cast<int>(lane), first, outer});
       first = static_cast<int>(buffer.changes.size()) - 1;
     };
-    const std::int64_t begin = panel * kPanelOutputs * blocks_;
-    std::int64_t group = begin / w_.nested_block;
+    std::int64_t start = panel * kPanelOutputs * blocks_;
+    std::int64_t group = start / w_.nested_block;
     std::int64_t border = (group + 1) * w_.nested_block;
-    // Beyond the matrix's last block, in padding, there is no further scale.
-    const auto outer = [&] {
-      return absmax[std::min(static_cast<std::size_t>(group), absmax.size() - 1)];
-    };
-    for (std::int64_t output = 0; output < kPanelOutputs; ++output) {
-      const std::int64_t start = begin + output * blocks_;
-      run.outer[output] = run.outer[kPanelOutputs + output] = outer();
+    float outer = absmax[static_cast<std::size_t>(std::min(group, last))];
+    for (std::int64_t output = 0; output < kPanelOutputs; ++output, start += blocks_) {
+      buffer.outer[static_cast<std::size_t>(output)] = outer;
+      buffer.outer[static_cast<std::size_t>(kPanelOutputs + output)] = outer;
       for (; border < start + blocks_; border += w_.nested_block) {
-        ++group;
-        change((border - start + 1) / 2, output, outer());
-        change((border - start) / 2, kPanelOutputs + output, outer());
+        outer = absmax[static_cast<std::size_t>(std::min(++group, last))];
+        change((border - start + 1) / 2, output, outer);
+        change((border - start) / 2, kPanelOutputs + output, outer);
       }
     }
-    buffer.runs.clear();
-    for (std::int64_t pair = 1; pair < pairs; ++pair) {
-      int next = buffer.first[static_cast<std::size_t>(pair)];
-      if (next < 0) continue;
-      run.end = pair;
-      buffer.runs.push_back(run);
-      for (; next >= 0; next = buffer.changes[static_cast<std::size_t>(next)].next) {
-        const Buffer::Change& changed = buffer.changes[static_cast<std::size_t>(next)];
-        run.outer[changed.lane] = changed.outer;
-      }
-    }
-    run.end = pairs;
-    buffer.runs.push_back(run);
   }
 
   const quant::Matrix& w_;
@@ -179,7 +163,7 @@ void run_fast(const Table4PanelKernels& kernels, const LinearArgs& args) {
                          scales, x_sums.data() + row * blocks);
         for (std::int64_t b = 0; b < blocks; ++b) scales[b] *= levels.unit;
       });
-  const bool expanded = x.tiles().size() > 1 || !kernels.tiles_take_nested;
+  const bool expanded = x.tiles().size() > 1;
   const bool in_twos = args.rows == 1 && kernels.two_panels != nullptr;
   const auto body = [&](std::int64_t first, std::span<const Table4Scales> scales) {
     for (const RowTile& tile : x.tiles()) {

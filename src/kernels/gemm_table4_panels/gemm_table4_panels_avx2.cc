@@ -1,10 +1,9 @@
-// One row a tile. vpmaddubsw would saturate with levels as unsigned bytes: the magnitudes of the
-// levels are multiplied by x with the level's sign, at most 2 * 127 * 127 a pair.
+// One row a tile.
 #include <immintrin.h>
 
 #include <cstring>
 
-#include "kernels/gemm_table4_panels/gemm_table4_panels_isa.h"
+#include "kernels/gemm_table4_panels/gemm_table4_panels_impl.h"
 
 namespace plimsoll::kernels {
 
@@ -14,63 +13,109 @@ __m256i load(const std::uint8_t* bytes) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
 }
 
-// Sums of four products of levels and x, one a 32-bit lane.
-__m256i dot(__m256i levels, __m256i x) {
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(levels), _mm256_sign_epi8(x, levels));
-  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
 __m256i zero_points(const std::uint8_t* zeros) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros)));
 }
 
-template <bool kZeros>
+// The scales of one pair of blocks into out[2][32]. Scalar loads: they take none of the vector
+// units, which a gather does.
+[[gnu::always_inline]] inline void expand_pair(const Table4Nested& nested,
+                                               const std::uint8_t* codes, const float* outer,
+                                               float* out) {
+  // Places 16 i + 4 l and the three behind it are in bytes 16 l + 4 i.
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+#pragma GCC unroll 4
+    for (int l = 0; l < 4; ++l) {
+      std::uint32_t four = 0;
+      std::memcpy(&four, codes + 16 * l + 4 * i, 4);
+      float* const place = out + 16 * i + 4 * l;
+      place[0] = nested.map[four & 0xff];
+      place[1] = nested.map[four >> 8 & 0xff];
+      place[2] = nested.map[four >> 16 & 0xff];
+      place[3] = nested.map[four >> 24];
+    }
+  }
+  const __m256 offset = _mm256_set1_ps(nested.offset);
+#pragma GCC unroll 8
+  for (int i = 0; i < kPairLanes; i += 8) {
+    const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(out + i), _mm256_loadu_ps(outer + i));
+    _mm256_storeu_ps(out + i, _mm256_add_ps(scaled, offset));
+  }
+}
+
+// Levels, and the words of x that they are multiplied by, as vpmaddubsw takes them: its first
+// operand is unsigned, and the sum of two products must not exceed 16 bits. Levels of 0 to 15 come
+// first. Signed ones take the sign of x, and its magnitude comes first: at most 2 * 127 * 127.
+template <bool kSigned>
+struct Words {
+  __m256i x, magnitude;
+
+  explicit Words(std::uint32_t word)
+      : x(_mm256_set1_epi32(static_cast<int>(word))), magnitude(_mm256_abs_epi8(x)) {}
+  __m256i times(__m256i levels) const {
+    if constexpr (!kSigned) return _mm256_maddubs_epi16(levels, x);
+    return _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(levels, x));
+  }
+};
+
+// How far ahead codes are fetched: the hardware's prefetchers stay too close to a loop that takes
+// longer for its arithmetic than for its bytes.
+constexpr std::int64_t kAheadBytes = 4096;
+
+template <Scaling kScaling>
 void multiply_row(const Table4TileArgs& a) {
+  using X = Words<kScaling != Scaling::zeros>;
   const __m256i table =
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a.levels)));
   const __m256i nibble = _mm256_set1_epi8(0xf);
+  const __m256i ones = _mm256_set1_epi16(1);
+  PanelWalk<kScaling, expand_pair> panel;
+  panel.begin(a);
   __m256 total[4];
 #pragma GCC unroll 4
   for (auto& part : total) part = _mm256_setzero_ps();
-  const std::uint8_t* codes = a.codes;
   const std::uint32_t* x = a.x;
-  const float* scales = a.scales.scales;
-  const std::uint8_t* zeros = a.scales.zeros;
-  std::int64_t left = a.scales.blocks;
   for (std::int64_t b = 0; b < a.blocks; ++b) {
+    panel.begin_block(b);
     __m256i sum[4];
 #pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
       sum[n] = _mm256_setzero_si256();
-      if constexpr (kZeros) {
+      if constexpr (kScaling == Scaling::zeros) {
         sum[n] = _mm256_mullo_epi32(_mm256_set1_epi32(-a.x_sums[b]),
-                                    zero_points(zeros + 8 * static_cast<std::int64_t>(n)));
+                                    zero_points(panel.zeros + 8 * static_cast<std::int64_t>(n)));
       }
     }
+    const std::uint8_t* codes = panel.codes;
     for (int step = 0; step < 8; ++step, codes += 128, x += 2) {
-      const __m256i x_low = _mm256_set1_epi32(static_cast<int>(x[0]));
-      const __m256i x_high = _mm256_set1_epi32(static_cast<int>(x[1]));
+      const X x_low(x[0]), x_high(x[1]);
+      _mm_prefetch(reinterpret_cast<const char*>(codes + kAheadBytes), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(codes + kAheadBytes + 64), _MM_HINT_T0);
 #pragma GCC unroll 4
       for (int n = 0; n < 4; ++n) {
         const __m256i c = load(codes + 32 * static_cast<std::int64_t>(n));
-        const __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(c, nibble));
-        const __m256i high =
-            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(c, 4), nibble));
-        sum[n] = _mm256_add_epi32(sum[n], _mm256_add_epi32(dot(low, x_low), dot(high, x_high)));
+        const __m256i low = x_low.times(_mm256_shuffle_epi8(table, _mm256_and_si256(c, nibble)));
+        const __m256i high = x_high.times(
+            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(c, 4), nibble)));
+        __m256i products;
+        if constexpr (kScaling == Scaling::zeros) {
+          products = _mm256_madd_epi16(_mm256_add_epi16(low, high), ones);
+        } else {
+          products = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+        }
+        sum[n] = _mm256_add_epi32(sum[n], products);
       }
     }
+    panel.codes = codes;
     const __m256 xs = _mm256_set1_ps(a.x_scales[b]);
 #pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
-      total[n] =
-          _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[n]), xs),
-                          _mm256_loadu_ps(scales + 8 * static_cast<std::int64_t>(n)), total[n]);
+      total[n] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[n]), xs),
+                                 _mm256_loadu_ps(panel.scales + 8 * static_cast<std::int64_t>(n)),
+                                 total[n]);
     }
-    if (--left == 0) {
-      left = a.scales.blocks;
-      scales += 32;
-      if constexpr (kZeros) zeros += 32;
-    }
+    panel.end_block();
   }
   alignas(32) float row[32];
 #pragma GCC unroll 4
@@ -79,8 +124,10 @@ void multiply_row(const Table4TileArgs& a) {
 }
 
 void multiply(const Table4TileArgs* panel) {
-  const Table4TileArgs& a = *panel;
-  (a.scales.zeros != nullptr ? multiply_row<true> : multiply_row<false>)(a);
+  const Table4Scales& scales = panel->scales;
+  if (scales.nested != nullptr) return multiply_row<Scaling::nested>(*panel);
+  if (scales.zeros != nullptr) return multiply_row<Scaling::zeros>(*panel);
+  multiply_row<Scaling::plain>(*panel);
 }
 
 void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* scales,
@@ -109,28 +156,6 @@ void quantize(const float* x, std::int64_t blocks, std::int8_t* codes, float* sc
     }
     scales[b] = zero ? 0.0f : absmax / 127.0f;
     sums[b] = sum;
-  }
-}
-
-void expand_scales(const Table4Nested& nested, std::int64_t pairs, float* out) {
-  const __m256 offset = _mm256_set1_ps(nested.offset);
-  const Table4Run* run = nested.runs;
-  const std::uint8_t* codes = nested.codes;
-  for (std::int64_t pair = 0; pair < pairs; ++pair, codes += kPairLanes, out += kPairLanes) {
-    if (pair == run->end) ++run;
-    // Places 16 i + 4 l and the three behind it are in bytes 16 l + 4 i.
-    for (int i = 0; i < 4; ++i) {
-      for (int l = 0; l < 4; l += 2) {
-        std::int32_t first = 0, second = 0;
-        std::memcpy(&first, codes + 16 * l + 4 * i, 4);
-        std::memcpy(&second, codes + 16 * (l + 1) + 4 * i, 4);
-        const __m256i index = _mm256_cvtepu8_epi32(_mm_set_epi32(0, 0, second, first));
-        const std::ptrdiff_t at = 16 * i + 4 * l;
-        const __m256 scaled = _mm256_mul_ps(_mm256_i32gather_ps(nested.map, index, 4),
-                                            _mm256_loadu_ps(run->outer + at));
-        _mm256_storeu_ps(out + at, _mm256_add_ps(scaled, offset));
-      }
-    }
   }
 }
 
@@ -174,7 +199,7 @@ constexpr Table4Tile kTiles[] = {multiply};
 
 }  // namespace
 
-const Table4PanelKernels kTable4PanelsAvx2{kSizes,        kTiles, 1,      nullptr, quantize,
-                                           expand_scales, false,  decode, widen};
+const Table4PanelKernels kTable4PanelsAvx2{
+    kSizes, kTiles, 1, nullptr, quantize, expand_scales<expand_pair>, decode, widen};
 
 }  // namespace plimsoll::kernels

@@ -1,7 +1,7 @@
 // Needs VBMI (vpermb), which the level avx512_bf16 has.
 #include <immintrin.h>
 
-#include "kernels/gemm_table4_panels/gemm_table4_panels_isa.h"
+#include "kernels/gemm_table4_panels/gemm_table4_panels_impl.h"
 
 namespace plimsoll::kernels {
 
@@ -52,54 +52,14 @@ void expand_pair(const Table4Nested& nested, const std::uint8_t* codes, const fl
   }
 }
 
-void expand_scales(const Table4Nested& nested, std::int64_t pairs, float* out) {
-  const Table4Run* run = nested.runs;
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    if (pair == run->end) ++run;
-    expand_pair(nested, nested.codes + pair * kPairLanes, run->outer, out + pair * kPairLanes);
-  }
-}
-
-enum class Scaling { plain, zeros, nested };
-
-// Where a panel's loop is. Nested scales are expanded a pair of blocks at a time, while the next
-// codes come from memory.
 template <Scaling kScaling>
-struct Panel {
-  const Table4Scales* from;
-  const std::uint8_t* codes;
-  const float* scales;
-  const std::uint8_t* zeros;
-  const Table4Run* run;
-  std::int64_t left;
-  alignas(64) float pair_scales[kPairLanes];
-
-  void begin(const Table4TileArgs& a) {
-    from = &a.scales;
-    codes = a.codes;
-    scales = a.scales.scales;
-    zeros = a.scales.zeros;
-    run = kScaling == Scaling::nested ? a.scales.nested->runs : nullptr;
-    left = a.scales.blocks;
-  }
-  void begin_block(std::int64_t block) {
-    if (kScaling != Scaling::nested || block % 2 != 0) return;
-    if (block / 2 == run->end) ++run;
-    expand_pair(*from->nested, from->nested->codes + block * (kPairLanes / 2), run->outer,
-                pair_scales);
-    scales = pair_scales;
-  }
-  void end_block() {
-    if (--left > 0) return;
-    left = from->blocks;
-    scales += 32;
-    if (kScaling == Scaling::zeros) zeros += 32;
-  }
+struct Panel : PanelWalk<kScaling, expand_pair> {
   // What comes off a level: the 128, and the zero point.
   __m512i offset(int half) const {
     const __m512i offset = _mm512_set1_epi32(128);
     if constexpr (kScaling != Scaling::zeros) return offset;
-    return _mm512_add_epi32(offset, zero_points(zeros + 16 * static_cast<std::ptrdiff_t>(half)));
+    return _mm512_add_epi32(offset,
+                            zero_points(this->zeros + 16 * static_cast<std::ptrdiff_t>(half)));
   }
 };
 
@@ -270,6 +230,6 @@ constexpr Table4Tile kTiles[] = {multiply<1>, multiply<2>, multiply<3>, multiply
 }  // namespace
 
 const Table4PanelKernels kTable4PanelsAvx512{
-    kSizes, kTiles, 5, multiply<1, 2>, quantize, expand_scales, true, decode, widen};
+    kSizes, kTiles, 5, multiply<1, 2>, quantize, expand_scales<expand_pair>, decode, widen};
 
 }  // namespace plimsoll::kernels

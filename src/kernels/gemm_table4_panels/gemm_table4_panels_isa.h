@@ -8,10 +8,11 @@ namespace plimsoll::kernels {
 /// Of a pair of blocks: 32 outputs in each.
 inline constexpr int kPairLanes = 64;
 
-/// Neighbouring pairs of a panel with double quantisation whose outputs keep their nested scales.
-struct Table4Run {
-  std::int64_t end;         // the first pair that has others
-  float outer[kPairLanes];  // place 32 i + n: output n in block i of a pair
+/// An output whose nested scale changes on the way through a panel.
+struct Table4Change {
+  int lane;  // place 32 i + n: output n in block i of a pair
+  int next;  // another one at the same pair; -1: none
+  float outer;
 };
 
 /// Double quantisation: scale = map[code] * outer + offset.
@@ -20,7 +21,9 @@ struct Table4Nested {
   const std::uint8_t* planes;  // the bytes of the map's 256 floats, the lowest of all of them first
   const float* map;            // [256]
   float offset;
-  const Table4Run* runs;  // the last ends with the panel
+  const float* outer;  // [64], of the first pair
+  const int* first;    // [pairs]: the first change at a pair, counted in `changes`; -1: none
+  const Table4Change* changes;
 };
 
 /// Scales of a panel, one for `blocks` blocks of 64 columns after each other, and the zero points
@@ -29,7 +32,7 @@ struct Table4Scales {
   const float* scales;         // [groups][32]; null: nested
   const std::uint8_t* zeros;   // [groups][32], or null for none
   std::int64_t blocks;         // in a group; the last may be short
-  const Table4Nested* nested;  // only where the kernels say that tiles take it
+  const Table4Nested* nested;  // or null for none
 };
 
 /// One panel times one tile of rows:
@@ -62,7 +65,6 @@ struct Table4PanelKernels {
                    std::int32_t* sums);
   /// Scales of a whole panel into out[pairs][2][32].
   void (*expand_scales)(const Table4Nested& nested, std::int64_t pairs, float* out);
-  bool tiles_take_nested;
   /// A whole panel in fp32: out[64 * blocks][32] = (table[code] - zeros) * scales.
   void (*decode)(const std::uint8_t* codes, std::int64_t blocks, const float* table,
                  const Table4Scales& scales, float* out);
