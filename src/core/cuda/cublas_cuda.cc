@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/cuda/memory_cuda.h"
+#include "core/cuda/open_library.h"
 #include "core/error.h"
 #include "core/rng.h"
 
@@ -43,19 +44,10 @@ void find(void* library, Function& function, const char* name) {
 // Stays open until the process ends. InputError where there is none.
 const Library& library() {
   static const Library kLibrary = [] {
-    void* handle = nullptr;
-    std::string reason;
-    for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}) {
-      handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-      if (handle != nullptr) break;
-      if (const char* error = dlerror(); error != nullptr && reason.empty()) reason = error;
-    }
-    if (handle == nullptr) {
-      throw InputError(fmt::format(
-          "products of many rows need NVIDIA's cuBLASLt of CUDA 12 or 13: {}; install it or add "
-          "its folder to LD_LIBRARY_PATH",
-          reason));
-    }
+    const std::vector<std::string> names{"libcublasLt.so.13", "libcublasLt.so.12",
+                                         "libcublasLt.so"};
+    void* const handle =
+        open_library("products of many rows need NVIDIA's cuBLASLt of CUDA 12 or 13", names);
     Library found{};
     find(handle, found.create, "cublasLtCreate");
     find(handle, found.create_product, "cublasLtMatmulDescCreate");

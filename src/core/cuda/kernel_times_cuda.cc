@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "core/cuda/open_library.h"
 #include "core/cuda/runtime_cuda.h"
 #include "core/error.h"
 
@@ -42,15 +43,13 @@ const Library& library() {
   static const Library kLibrary = [] {
     Library found;
     const std::string name = fmt::format("libcupti.so.{}", CUDART_VERSION / 1000);
-    void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-    for (const char* folder : {"/usr/local/cuda/lib64/", "/usr/local/cuda/extras/CUPTI/lib64/"}) {
-      if (handle == nullptr) handle = dlopen((folder + name).c_str(), RTLD_NOW | RTLD_LOCAL);
-    }
-    if (handle == nullptr) {
-      found.missing = fmt::format(
-          "kernel times need NVIDIA's CUPTI: no {}; install the CUDA toolkit or add its folder to "
-          "LD_LIBRARY_PATH",
-          name);
+    const std::vector<std::string> names{name, "/usr/local/cuda/lib64/" + name,
+                                         "/usr/local/cuda/extras/CUPTI/lib64/" + name};
+    void* handle = nullptr;
+    try {
+      handle = open_library("kernel times need NVIDIA's CUPTI", names);
+    } catch (const InputError& error) {
+      found.missing = error.what();
       return found;
     }
     const auto find = [&](auto& function, const char* symbol) {
