@@ -107,6 +107,7 @@ class Gpt2 : public Model, public HasGpt2Weights {
     }
     move(ln_f_weight_, "a norm");
     move(ln_f_bias_, "a norm");
+    move.finish();
   }
 
   Gpt2Weights gpt2_weights() const override {

@@ -116,6 +116,7 @@ class Llama : public Model, public HasLlamaWeights {
     }
     move(norm_, "a norm");
     move(frequencies_, "rotary frequencies");
+    move.finish();
   }
 
   LlamaWeights llama_weights() const override {

@@ -75,6 +75,7 @@ class Device : public DeviceMemory {
   virtual std::string name() const = 0;
   /// "cuda"
   virtual std::string_view kind() const = 0;
+  /// Until all that was enqueued is done, and all that was packed has arrived.
   virtual void synchronize() = 0;
   /// Most bytes held at once since reset_peak().
   virtual std::int64_t peak_bytes() const = 0;
@@ -90,7 +91,8 @@ class Device : public DeviceMemory {
   virtual void trim() = 0;
 
   /// Packs the layers' matrices, biases and adapters for the kernels, as one where they allow it.
-  /// The host's can go then. InputError naming the layer where the GPU has no kernel for it, or not
+  /// The host's can go then. Weights may be on their way until synchronize(), which throws what
+  /// went wrong. InputError naming the layer where the GPU has no kernel for it, or not
   /// the memory.
   virtual void pack(std::span<Linear* const> layers, Joined joined) = 0;
   /// Gives the layers, which were packed as one, a copy of the weights of others like them, made on

@@ -139,6 +139,19 @@ void linear_add(const Context& context, const Tensor& x, const Linear& layer, Te
   add(y, linear(context, x, layer));
 }
 
+Mover::~Mover() {
+  if (finished_) return;
+  try {
+    device_.synchronize();
+  } catch (...) {  // what ended the move is thrown already
+  }
+}
+
+void Mover::finish() {
+  finished_ = true;
+  device_.synchronize();
+}
+
 void Mover::operator()(std::initializer_list<Linear*> layers, Joined joined) {
   std::vector<const void*> key;
   key.reserve(layers.size());

@@ -66,17 +66,24 @@ void linear_add(const Context& context, const Tensor& x, const Linear& layer, Te
 class Mover {
  public:
   explicit Mover(Device& device) : device_(device) {}
+  /// Nothing is under way after it, whatever ended the move.
+  ~Mover();
+  Mover(const Mover&) = delete;
+  Mover& operator=(const Mover&) = delete;
   /// Layers that are multiplied with the same input together. Where some share their storage with
   /// others that were moved before (random weights), the GPU copies those.
   void operator()(std::initializer_list<Linear*> layers, Joined joined = Joined::rows);
   void operator()(Tensor& vector, std::string_view name);
   void operator()(quant::Matrix& table, std::string_view name);
+  /// Waits until all has arrived: to be called at the end.
+  void finish();
 
  private:
   void copy(std::span<const Linear> from, std::span<Linear* const> to);
 
   Device& device_;
   std::map<std::vector<const void*>, std::vector<Linear>> packed_;  // by the codes' addresses
+  bool finished_ = false;
 };
 
 }  // namespace plimsoll::ops

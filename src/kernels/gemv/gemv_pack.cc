@@ -147,6 +147,9 @@ RowScales row_scales(const Row& from) {
 
 void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& packed) {
   const Format format = packed.format;
+  // Here and not at once, since what memory's pages cost is shared among the threads so.
+  std::memset(packed.codes.raw() + tile * packed.chunks * kCodeBytes, 0,
+              static_cast<std::size_t>(packed.chunks * kCodeBytes));
   const int columns = chunk_columns(format);
   const int block_bytes = scale_bytes(format);
   for (int j = 0; j < kTileRows; ++j) {
@@ -294,7 +297,7 @@ Packed pack(std::span<const Matrix* const> parts, const Order& order) {
     packed.level_unit = 1;
     if (packed.gather.defined()) packed.chunks = packed.gather.dim(0) / chunk_columns(Format::int4);
   }
-  packed.codes = Tensor::zeros(DType::u8, {packed.tiles, packed.chunks, kCodeBytes});
+  packed.codes = Tensor::empty(DType::u8, {packed.tiles, packed.chunks, kCodeBytes});
   if (const int bytes = scale_bytes(packed.format); bytes > 0) {
     packed.scales = Tensor::zeros(DType::u8, {packed.tiles, packed.chunks, bytes});
   }

@@ -9,6 +9,7 @@
 #include "core/cuda/runtime_cuda.h"
 #include "kernels/gemv/gemv_cuda.h"
 #include "ops/cuda/scratch_cuda.h"
+#include "ops/cuda/uploader_cuda.h"
 #include "ops/device.h"
 
 namespace plimsoll::ops {
@@ -57,7 +58,7 @@ class CudaDevice : public Device {
 
   std::string name() const override { return facts_.name; }
   std::string_view kind() const override { return "cuda"; }
-  void synchronize() override { stream_.synchronize(); }
+  void synchronize() override;
   std::int64_t peak_bytes() const override;
   std::int64_t held_bytes() const override;
   std::int64_t total_bytes() const override;
@@ -104,6 +105,7 @@ class CudaDevice : public Device {
   cuda::Device facts_;
   cuda::Stream stream_;
   std::shared_ptr<Scratch> scratch_ = std::make_shared<Scratch>();
+  Uploader uploader_;
   std::map<std::string, std::vector<cuda::Buffer>, std::less<>> prepared_;  // the largest last
   bool capturing_ = false;
 };

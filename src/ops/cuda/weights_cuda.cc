@@ -122,17 +122,27 @@ void CudaDevice::pack(std::span<Linear* const> layers, Joined joined) {
   linear->rows = order.rows;
   linear->columns = layers.front()->weight.columns;
   for (const Linear* layer : layers) linear->bytes += quant::matrix_bytes(layer->weight);
-  linear->weights = gemv::UploadedWeights(gemv::pack(matrices_of(layers), order), name);
+  const auto packed = std::make_shared<const gemv::Packed>(gemv::pack(matrices_of(layers), order));
+  uploader_.start([this, linear, packed, name] {
+    PLIMSOLL_CUDA_CHECK(cudaSetDevice(facts_.index));
+    linear->weights = gemv::UploadedWeights(*packed, name);
+    // What was copied from memory that is not pinned may still be on its way.
+    PLIMSOLL_CUDA_CHECK(cudaDeviceSynchronize());
+  });
   if (const Tensor bias = bias_of(layers, order.rows); bias.defined()) {
     linear->bias = bias.to_device(*this, name);
   }
   add_adapters(layers, *linear);
-  // What was copied from memory that is not pinned may still be on its way.
-  PLIMSOLL_CUDA_CHECK(cudaDeviceSynchronize());
   for (Linear* layer : layers) layer->device = linear;
 }
 
+void CudaDevice::synchronize() {
+  uploader_.wait();
+  stream_.synchronize();
+}
+
 void CudaDevice::twin(const DeviceLinear& like, std::span<Linear* const> layers) {
+  uploader_.wait();
   auto other = std::make_shared<DeviceLinear>();
   other->weights = like.weights.clone("the weights");
   other->bias = like.bias;
