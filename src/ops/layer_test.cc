@@ -94,6 +94,18 @@ TEST(Mover, TakesAdaptersAlong) {
   EXPECT_TRUE(layer.adapters.empty()) << "the host's copy stays";
 }
 
+TEST(Mover, LeavesNothingUnderWay) {
+  test::FakeDevice device;
+  {
+    Mover move(device);
+    move.finish();
+    EXPECT_EQ(device.synchronized, 1);
+  }
+  EXPECT_EQ(device.synchronized, 1);
+  { const Mover broken_off(device); }
+  EXPECT_EQ(device.synchronized, 2);
+}
+
 TEST(TensorOnADevice, IsNotReadOnTheHost) {
   test::FakeDevice device;
   const std::vector<float> values{1, 2, 3};

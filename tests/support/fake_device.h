@@ -17,7 +17,7 @@ namespace plimsoll::test {
 
 class FakeDevice : public ops::Device {
  public:
-  int packed = 0, twins = 0, captured = 0, launched = 0;
+  int packed = 0, twins = 0, captured = 0, launched = 0, synchronized = 0;
   /// Within capture(): nothing is to be computed.
   bool capturing = false;
 
@@ -37,7 +37,7 @@ class FakeDevice : public ops::Device {
   }
   std::string name() const override { return "fake"; }
   std::string_view kind() const override { return "fake"; }
-  void synchronize() override {}
+  void synchronize() override { ++synchronized; }
   std::int64_t peak_bytes() const override { return 0; }
   std::int64_t held_bytes() const override { return 0; }
   std::int64_t total_bytes() const override { return 0; }

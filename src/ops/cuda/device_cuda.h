@@ -4,15 +4,26 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/cuda/device.h"
+#include "core/cuda/memory_cuda.h"
 #include "core/cuda/runtime_cuda.h"
 #include "kernels/gemv/gemv_cuda.h"
+#include "kernels/low_rank/low_rank_cuda.h"
 #include "ops/cuda/scratch_cuda.h"
 #include "ops/cuda/uploader_cuda.h"
 #include "ops/device.h"
 
 namespace plimsoll::ops {
+
+/// Of all layers that lie as one; see kernels::low_rank::Args.
+struct DeviceAdapters {
+  cuda::Buffer a, b;
+  std::int64_t ranks = 0;
+  std::vector<kernels::low_rank::Part> parts;
+  std::int64_t bytes = 0;  // that must be read
+};
 
 struct DeviceLinear {
   kernels::gemv::UploadedWeights weights;
@@ -21,8 +32,7 @@ struct DeviceLinear {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t bytes = 0;  // of all that must be read to multiply, as the format counts them
-  /// y += adapter_b (adapter_a x), of all adapters of all layers that lie here; nullptr: none.
-  std::shared_ptr<const DeviceLinear> adapter_a, adapter_b;
+  std::shared_ptr<const DeviceAdapters> adapters;  // nullptr: none
 };
 
 /// In the host's memory, which the choosing kernel writes to: a copy would stand between steps.

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "kernels/activation/activation_cuda.h"
+#include "kernels/low_rank/low_rank_cuda.h"
 #include "kernels/product/product_cuda.h"
 #include "ops/cuda/device_cuda.h"
 #include "ops/cuda/scope_cuda.h"
@@ -29,14 +30,12 @@ const DeviceLinear& weights_of(const Linear& layer) {
   return *layer.device;
 }
 
-/// Into y; `a` and, where one is wanted, `b` with the strides of the tensors they lie in.
-kernels::DeviceElementwiseArgs elementwise(const float* a, std::int64_t a_stride, const float* b,
-                                           std::int64_t b_stride, Tensor& y) {
+kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Tensor& y) {
   kernels::DeviceElementwiseArgs args;
-  args.a = a;
-  args.a_stride = a_stride;
-  args.b = b;
-  args.b_stride = b_stride;
+  args.a = a.address<float>();
+  args.a_stride = a.dim(1);
+  args.b = b.address<float>();
+  args.b_stride = b.dim(1);
   args.rows = y.dim(0);
   args.width = y.dim(1);
   args.y = y.address<float>();
@@ -87,26 +86,36 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
 
 void CudaDevice::product(const Context& context, const Tensor& x, const Norm* norm,
                          const DeviceLinear& linear, Epilogue epilogue, Tensor& y) {
-  if (!linear.adapter_a) return plain_product(context, x, norm, linear, epilogue, y);
+  if (!linear.adapters) return plain_product(context, x, norm, linear, epilogue, y);
+  const DeviceAdapters& adapters = *linear.adapters;
+  // The activation comes behind the addition.
   const bool activates = epilogue != Epilogue::store && epilogue != Epilogue::add;
   const std::int64_t rows = x.dim(0);
   Tensor sums = activates ? activations(rows, linear.rows) : y;
   plain_product(context, x, norm, linear, activates ? Epilogue::store : epilogue, sums);
-  Tensor inner = activations(rows, linear.adapter_a->rows);
-  plain_product(context, x, norm, *linear.adapter_a, Epilogue::store, inner);
-  plain_product(context, inner, nullptr, *linear.adapter_b, Epilogue::add, sums);
-  if (!activates) return;
-  const bool paired = epilogue == Epilogue::swiglu;
-  const std::string_view name = paired                            ? "swiglu_cuda"
-                                : epilogue == Epilogue::gelu_tanh ? "gelu_tanh_cuda"
-                                                                  : "gelu_erf_cuda";
-  const Scope scope(*this, name, bytes(sums) + bytes(y), 5 * y.size());
-  const float* first = sums.address<float>();
-  const auto args =
-      elementwise(first, linear.rows, paired ? first + linear.rows / 2 : nullptr, linear.rows, y);
-  (paired                            ? kernels::swiglu
-   : epilogue == Epilogue::gelu_tanh ? kernels::gelu_tanh
-                                     : kernels::gelu_erf)(args, stream_.get());
+  const Tensor inner = activations(rows, adapters.ranks);
+  const Scope scope(*this, "low_rank_cuda", adapters.bytes + bytes(x) + bytes(sums) + bytes(y),
+                    2 * rows * adapters.ranks * (linear.rows + linear.columns));
+  kernels::low_rank::Args args;
+  args.x = x.address<float>();
+  args.rows = static_cast<int>(rows);
+  args.columns = static_cast<int>(linear.columns);
+  if (norm != nullptr) {
+    args.norm = norm->weight.address<float>();
+    args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
+    args.epsilon = norm->epsilon;
+  }
+  args.a = adapters.a.data<float>();
+  args.b = adapters.b.data<float>();
+  args.ranks = static_cast<int>(adapters.ranks);
+  args.outputs = static_cast<int>(linear.rows);
+  std::ranges::copy(adapters.parts, args.parts);
+  args.part_count = static_cast<int>(adapters.parts.size());
+  args.inner = inner.address<float>();
+  args.sums = sums.address<float>();
+  args.epilogue = epilogue;
+  args.y = y.address<float>();
+  kernels::low_rank::run(args, stream_.get());
 }
 
 Tensor CudaDevice::products(const Context& context, const Tensor& x, const Norm* norm,
@@ -149,8 +158,7 @@ Tensor CudaDevice::swiglu(const Context& context, const Tensor& x, const Norm& n
   Tensor y = products(context, x, &norm, one);
   const Tensor factor = products(context, x, &norm, other);
   const Scope scope(*this, "swiglu_cuda", 3 * bytes(y), 5 * y.size());
-  kernels::swiglu(elementwise(y.address<float>(), width, factor.address<float>(), width, y),
-                  stream_.get());
+  kernels::swiglu(elementwise(y, factor, y), stream_.get());
   return y;
 }
 

@@ -50,57 +50,59 @@ Tensor bias_of(std::span<Linear* const> layers, std::int64_t rows) {
   return bias;
 }
 
-/// A matrix on the GPU in an order of its own.
-std::shared_ptr<const DeviceLinear> fp32_matrix(Tensor values, const std::string& name) {
-  quant::Matrix matrix;
-  matrix.format = quant::WeightFormat::fp32;
-  matrix.rows = values.dim(0);
-  matrix.columns = values.dim(1);
-  matrix.codes = std::move(values);
-  const quant::Matrix* const one[] = {&matrix};
-  const gemv::Order order{gemv::Pairing::none, 0, matrix.rows};
-  if (const Support support = gemv::can_pack(one, order); !support) {
-    throw InputError(name, "adapter beside weights on a GPU", support.reason, "a merged one");
-  }
-  auto linear = std::make_shared<DeviceLinear>();
-  linear->weights = gemv::UploadedWeights(gemv::pack(one, order), name);
-  linear->format = matrix.format;
-  linear->rows = matrix.rows;
-  linear->columns = matrix.columns;
-  linear->bytes = quant::matrix_bytes(matrix);
-  return linear;
+std::int64_t rounded_up(std::int64_t ranks) {
+  constexpr std::int64_t kGrain = kernels::low_rank::kRankGrain;
+  return (ranks + kGrain - 1) / kGrain * kGrain;
 }
 
-/// The adapters of layers that lie as one, as one: all A under each other, and each B, times its
-/// scale, in the rows of its layer and the columns of its A, between zeros.
-void add_adapters(std::span<Linear* const> layers, DeviceLinear& linear) {
-  // What a product's columns come in.
-  constexpr std::int64_t kGrain = gemv::chunk_columns(gemv::Format::f32);
-  std::int64_t ranks = 0;
+/// The adapters of layers that lie as one: all A under each other, and each B, times its scale, in
+/// the rows of its layer and the columns of its A. nullptr where there are none.
+std::shared_ptr<const DeviceAdapters> adapters_of(std::span<Linear* const> layers) {
+  PLIMSOLL_CHECK(layers.size() <= kernels::low_rank::kMaxParts);
+  auto adapters = std::make_shared<DeviceAdapters>();
+  std::int64_t outputs = 0;
   for (const Linear* layer : layers) {
+    std::int64_t ranks = 0;
     for (const LowRank& adapter : layer->adapters) ranks += adapter.a.rows;
+    const auto begin = static_cast<int>(adapters->ranks);
+    adapters->ranks += rounded_up(ranks);
+    adapters->parts.push_back({static_cast<int>(outputs),
+                               static_cast<int>(outputs + layer->weight.rows), begin,
+                               static_cast<int>(adapters->ranks)});
+    outputs += layer->weight.rows;
   }
-  if (ranks == 0) return;
-  ranks = (ranks + kGrain - 1) / kGrain * kGrain;
-  Tensor a = Tensor::zeros(DType::f32, {ranks, linear.columns});
-  Tensor b = Tensor::zeros(DType::f32, {linear.rows, ranks});
-  std::int64_t first_row = 0, first_rank = 0;
-  for (const Linear* layer : layers) {
-    for (const LowRank& adapter : layer->adapters) {
-      const std::int64_t rank = adapter.a.rows;
-      std::ranges::copy(adapter.a.codes.span<float>(),
-                        a.data<float>() + first_rank * linear.columns);
+  if (adapters->ranks == 0) return nullptr;
+  const Linear& first = *layers.front();
+  const std::int64_t columns = first.weight.columns;
+  if (adapters->ranks > kernels::low_rank::kMaxRanks || columns % 4 != 0) {
+    throw InputError(first.name, "adapters on a GPU",
+                     fmt::format("{} ranks, {} columns", adapters->ranks, columns),
+                     fmt::format("up to {} ranks together and columns in fours, or a merged one",
+                                 kernels::low_rank::kMaxRanks));
+  }
+  Tensor a = Tensor::zeros(DType::f32, {adapters->ranks, columns});
+  Tensor b = Tensor::zeros(DType::f32, {outputs, adapters->ranks});
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const kernels::low_rank::Part& part = adapters->parts[i];
+    std::int64_t rank = part.rank_begin;
+    for (const LowRank& adapter : layers[i]->adapters) {
+      std::ranges::copy(adapter.a.codes.span<float>(), a.data<float>() + rank * columns);
       const float* from = adapter.b.codes.data<float>();
-      for (std::int64_t row = 0; row < adapter.b.rows; ++row) {
-        float* to = b.data<float>() + (first_row + row) * ranks + first_rank;
-        for (std::int64_t i = 0; i < rank; ++i) to[i] = adapter.scale * *from++;
+      for (std::int64_t row = part.begin; row < part.end; ++row) {
+        float* const to = b.data<float>() + row * adapters->ranks + rank;
+        for (std::int64_t r = 0; r < adapter.a.rows; ++r) to[r] = adapter.scale * *from++;
       }
-      first_rank += rank;
+      rank += adapter.a.rows;
     }
-    first_row += layer->weight.rows;
   }
-  linear.adapter_a = fp32_matrix(std::move(a), layers.front()->name);
-  linear.adapter_b = fp32_matrix(std::move(b), layers.front()->name);
+  adapters->a = cuda::Buffer::of<float>(a.span<float>(), first.name);
+  adapters->b = cuda::Buffer::of<float>(b.span<float>(), first.name);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const kernels::low_rank::Part& part = adapters->parts[i];
+    adapters->bytes += (part.rank_end - part.rank_begin) * (columns + layers[i]->weight.rows) *
+                       static_cast<std::int64_t>(sizeof(float));
+  }
+  return adapters;
 }
 
 }  // namespace
@@ -132,7 +134,7 @@ void CudaDevice::pack(std::span<Linear* const> layers, Joined joined) {
   if (const Tensor bias = bias_of(layers, order.rows); bias.defined()) {
     linear->bias = bias.to_device(*this, name);
   }
-  add_adapters(layers, *linear);
+  linear->adapters = adapters_of(layers);
   for (Linear* layer : layers) layer->device = linear;
 }
 
@@ -150,7 +152,7 @@ void CudaDevice::twin(const DeviceLinear& like, std::span<Linear* const> layers)
   other->rows = like.rows;
   other->columns = like.columns;
   other->bytes = like.bytes;
-  add_adapters(layers, *other);
+  other->adapters = adapters_of(layers);
   PLIMSOLL_CUDA_CHECK(cudaDeviceSynchronize());
   for (Linear* layer : layers) layer->device = other;
 }
