@@ -33,9 +33,6 @@ void check_for_gpu(const ops::Context& context) {
     refuse("--compute", "arithmetic", "exact",
            "fast (fp32 weights are computed in fp32 all the same)");
   }
-  if (context.attention == ops::Attention::eager) {
-    refuse("--attention", "implementation", "eager", "flash or sdpa");
-  }
 }
 
 }  // namespace

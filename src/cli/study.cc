@@ -72,10 +72,6 @@ void compare(const StudyFlags& flags) {
   if (comparison.worse) throw ExitStatus{1};
 }
 
-bool is_eager(const study::Variant& variant) {
-  return variant.attention == ops::Attention::eager;
-}
-
 void say_how_to_resume(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder / "results.json", error)) return;
@@ -97,15 +93,11 @@ study::StudyOptions parsed(const StudyFlags& flags) {
                                       : study::default_variants(config, options.context.kv);
     if (flags.one_attention) {
       options.variants = study::with_attention(options.variants, options.context.attention);
-    } else if (options.context.device != nullptr ||
-               (!flags.variants && options.context.numerics == ops::Numerics::invariant)) {
+    } else if (!flags.variants && options.context.numerics == ops::Numerics::invariant) {
       std::erase_if(options.variants, [](const study::Variant& variant) {
-        return is_eager(variant);  // which cannot promise it, and which no GPU runs
+        return variant.attention == ops::Attention::eager;  // which cannot promise it
       });
     }
-  }
-  if (options.context.device != nullptr && std::ranges::any_of(options.variants, is_eager)) {
-    throw InputError("--variants", "attention", "eager", "flash or sdpa with --device cuda");
   }
   options.text = flags.text.empty() ? std::string(evaluation_sample()) : read_utf8(flags.text);
   options.text_source = flags.text.empty() ? "the sea story built in" : flags.text;

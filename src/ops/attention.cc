@@ -61,11 +61,7 @@ const Variant* best(std::span<const Variant> variants, const AttentionArgs& args
 }
 
 AttentionChoice choose_eager(const Context& context, const AttentionArgs& args) {
-  if (context.numerics == Numerics::invariant) {
-    throw InputError("--attention", "implementation", "eager",
-                     "flash or sdpa: the library behind eager promises no order of additions, "
-                     "which --numerics invariant needs");
-  }
+  require_any_order(context);
   return {&choose_variant(kernels::attention_eager_variants(), args), "--attention eager",
           kernels::attention_eager_bytes(args)};
 }
@@ -135,6 +131,13 @@ AttentionChoice choose_attention(const Context& context, const AttentionArgs& ar
     return {variant, "--attention flash"};
   }
   throw InputError("--attention", "implementation", "flash", "eager or sdpa: " + reasons);
+}
+
+void require_any_order(const Context& context) {
+  if (context.numerics != Numerics::invariant) return;
+  throw InputError("--attention", "implementation", "eager",
+                   "flash or sdpa: the library behind eager promises no order of additions, "
+                   "which --numerics invariant needs");
 }
 
 void require_attention_memory(const Context& context, const AttentionArgs& args) {

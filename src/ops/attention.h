@@ -48,6 +48,10 @@ AttentionChoice choose_attention(const Context& context, const kernels::Attentio
 /// is; or when context.attention cannot run it. For those who will come to it after much work.
 void require_attention_memory(const Context& context, const kernels::AttentionArgs& args);
 
+/// For eager attention, on any device: InputError under Numerics::invariant, since the libraries
+/// behind it promise no order of additions.
+void require_any_order(const Context& context);
+
 /// Causal attention of each sequence's new tokens over its whole cache: q [rows, heads * head_dim]
 /// -> the same shape. InputError when eager's score matrices would not fit in memory.
 Tensor attention(const Context& context, std::span<const SequenceRows> batch, std::int64_t layer,

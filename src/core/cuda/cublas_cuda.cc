@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "core/cuda/memory_cuda.h"
@@ -28,6 +29,7 @@ struct Library {
   decltype(&cublasLtMatmulDescSetAttribute) set_product;
   decltype(&cublasLtMatrixLayoutCreate) create_layout;
   decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
+  decltype(&cublasLtMatrixLayoutSetAttribute) set_layout;
   decltype(&cublasLtMatmulPreferenceCreate) create_preference;
   decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
   decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
@@ -55,6 +57,7 @@ const Library& library() {
     find(handle, found.set_product, "cublasLtMatmulDescSetAttribute");
     find(handle, found.create_layout, "cublasLtMatrixLayoutCreate");
     find(handle, found.destroy_layout, "cublasLtMatrixLayoutDestroy");
+    find(handle, found.set_layout, "cublasLtMatrixLayoutSetAttribute");
     find(handle, found.create_preference, "cublasLtMatmulPreferenceCreate");
     find(handle, found.destroy_preference, "cublasLtMatmulPreferenceDestroy");
     find(handle, found.set_preference, "cublasLtMatmulPreferenceSetAttribute");
@@ -92,13 +95,24 @@ cudaDataType_t data_type(Element element) {
   return element == Element::f16 ? CUDA_R_16F : element == Element::bf16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-auto make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns,
-                 std::int64_t stride) {
+// `count` matrices, `step` elements from one to the next.
+auto make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns, std::int64_t stride,
+                 std::int64_t count, std::int64_t step) {
   cublasLtMatrixLayout_t layout = nullptr;
   check(library().create_layout(&layout, type, static_cast<std::uint64_t>(rows),
                                 static_cast<std::uint64_t>(columns), stride),
         "cublasLtMatrixLayoutCreate");
-  return owned(layout, library().destroy_layout);
+  auto made = owned(layout, library().destroy_layout);
+  if (count > 1) {
+    const auto matrices = static_cast<std::int32_t>(count);
+    check(library().set_layout(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &matrices,
+                               sizeof matrices),
+          "cublasLtMatrixLayoutSetAttribute");
+    check(library().set_layout(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step,
+                               sizeof step),
+          "cublasLtMatrixLayoutSetAttribute");
+  }
+  return made;
 }
 
 // One shape's product as cuBLASLt wants it. It counts along columns: our y [m, n] is its [n, m],
@@ -114,9 +128,10 @@ class Product {
     check(library().set_product(made, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
           "cublasLtMatmulDescSetAttribute");
     const cudaDataType_t type = data_type(args.element);
-    w_.reset(make_layout(type, args.k, args.n, args.k).release());
-    x_.reset(make_layout(type, args.k, args.m, args.k).release());
-    y_.reset(make_layout(CUDA_R_32F, args.n, args.m, stride_of(args)).release());
+    w_.reset(make_layout(type, args.k, args.n, args.k, args.count, args.w_step).release());
+    x_.reset(make_layout(type, args.k, args.m, args.k, args.count, args.x_step).release());
+    y_.reset(make_layout(CUDA_R_32F, args.n, args.m, stride_of(args), args.count, args.y_step)
+                 .release());
 
     cublasLtMatmulPreference_t wanted = nullptr;
     check(library().create_preference(&wanted), "cublasLtMatmulPreferenceCreate");
@@ -125,6 +140,14 @@ class Product {
     check(library().set_preference(wanted, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
                                    sizeof most),
           "cublasLtMatmulPreferenceSetAttribute");
+    // Of several products only the first is where the others' memory begins.
+    const std::uint32_t aligned = args.count > 1 ? 16 : 256;
+    for (const auto of :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+      check(library().set_preference(wanted, of, &aligned, sizeof aligned),
+            "cublasLtMatmulPreferenceSetAttribute");
+    }
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
     check(library().choose(handle(), made, w_.get(), x_.get(), y_.get(), y_.get(), wanted, 1, &best,
@@ -158,11 +181,10 @@ class Product {
 
 const Product& product_of(const MatmulArgs& args) {
   static std::mutex mutex;
-  static std::map<std::tuple<Element, std::int64_t, std::int64_t, std::int64_t, std::int64_t>,
-                  Product>
-      known;
+  const auto key = std::tuple(args.element, args.m, args.n, args.k, stride_of(args), args.count,
+                              args.x_step, args.w_step, args.y_step);
+  static std::map<std::remove_const_t<decltype(key)>, Product> known;
   const std::lock_guard lock(mutex);
-  const auto key = std::tuple(args.element, args.m, args.n, args.k, stride_of(args));
   if (const auto found = known.find(key); found != known.end()) return found->second;
   return known.emplace(key, args).first->second;
 }
@@ -170,8 +192,8 @@ const Product& product_of(const MatmulArgs& args) {
 }  // namespace
 
 void matmul(const MatmulArgs& args, cudaStream_t stream) {
-  PLIMSOLL_CHECK(args.m > 0 && args.n > 0 && args.k > 0, "[{}, {}] by [{}, {}]", args.m, args.k,
-                 args.n, args.k);
+  PLIMSOLL_CHECK(args.m > 0 && args.n > 0 && args.k > 0 && args.count > 0, "[{}, {}] by [{}, {}]",
+                 args.m, args.k, args.n, args.k);
   product_of(args).run(args, stream);
 }
 

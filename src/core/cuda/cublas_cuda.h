@@ -25,6 +25,12 @@ struct MatmulArgs {
   std::int64_t k = 0;
   std::int64_t y_stride = 0;  // 0: n
   bool add = false;           // y += instead of y =
+  /// Products of the same shape in one: each one's x, w and y lie so many elements behind those of
+  /// the one before (0: the same).
+  std::int64_t count = 1;
+  std::int64_t x_step = 0;
+  std::int64_t w_step = 0;
+  std::int64_t y_step = 0;
   /// kMatmulWorkspace bytes of device memory, 256-byte aligned.
   void* workspace = nullptr;
 };

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "core/cuda/device.h"
+#include "core/rng.h"
 #include "kernels/attention/device_cases_cuda.h"
 #include "kernels/attention_decode/attention_decode_cuda.h"
+#include "kernels/attention_eager/attention_eager_cuda.h"
 #include "kernels/attention_prefill/attention_prefill_cuda.h"
 #include "kernels/choose_token/choose_token_cuda.h"
 #include "kernels/cuda/graph_timing_cuda.h"
@@ -162,8 +164,25 @@ void bench_decode(KvFormat format, std::int64_t rows, std::int64_t length, doubl
   }
 }
 
+/// Random keys and values of the first layer, +-0.5 to 2: equal ones take less power, so that the
+/// clock stays higher.
+void randomise(Batch& batch) {
+  const KvFormat format = batch.layout.format;
+  const std::uint64_t kept = format == KvFormat::bf16   ? 0x80ff
+                             : format == KvFormat::fp16 ? 0x87ff
+                                                        : 0xffff;
+  const std::uint64_t set = format == KvFormat::bf16   ? 0x3f00
+                            : format == KvFormat::fp16 ? 0x3800
+                                                       : 0x0101;
+  std::vector<std::uint16_t> values(static_cast<std::size_t>(batch.pool) / 2);
+  Rng rng(5);
+  for (std::uint16_t& value : values) value = static_cast<std::uint16_t>((rng.next() & kept) | set);
+  batch.codes.upload(values.data(), values.size() * 2, 0);
+}
+
 void bench_prefill(KvFormat format, std::int64_t length) {
-  const Batch batch(format, 1, length);
+  Batch batch(format, 1, length);
+  randomise(batch);
   std::vector<std::int32_t> positions(static_cast<std::size_t>(length));
   for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
   const cuda::Buffer position_buffer = cuda::Buffer::of<std::int32_t>(positions, "the benchmark");
@@ -186,10 +205,16 @@ void bench_prefill(KvFormat format, std::int64_t length) {
   args.max_length = length;
   const cuda::Stream stream;
   const double flops = 2.0 * kHeads * kHeadDim * static_cast<double>(length * length);
-  print_timing("prefill of " + std::to_string(length),
-               time_graph(
-                   stream, [&] { attention_prefill(args, stream.get()); }, 7),
-               flops * 1e-12, "TFLOP/s", 990);
+  const std::string what = "prefill of " + std::to_string(length);
+  const int repeats = length < 1000 ? 21 : 7;
+  const auto time = [&](auto&& enqueue) { return time_graph(stream, enqueue, repeats); };
+  print_timing(what, time([&] { attention_prefill(args, stream.get()); }), flops * 1e-12, "TFLOP/s",
+               990);
+  const cuda::Buffer workspace(attention_eager_workspace(args.kv.layout, kHeads, length, length),
+                               "the benchmark");
+  print_timing(what + ", eager",
+               time([&] { attention_eager(args, workspace.data(), stream.get()); }), flops * 1e-12,
+               "TFLOP/s", 990);
 }
 
 void bench_choice(std::int64_t rows, std::int64_t vocabulary) {
@@ -216,7 +241,7 @@ void bench_choice(std::int64_t rows, std::int64_t vocabulary) {
 
 }  // namespace
 
-int bench_attention(double ceiling) {
+int bench_attention(double ceiling, bool prefill_only) {
   for (const KvFormat format : {KvFormat::fp16, KvFormat::int8, KvFormat::bf16}) {
     if (!verified(format)) {
       std::printf("  NOT TIMED\n");
@@ -224,11 +249,14 @@ int bench_attention(double ceiling) {
     }
     for (const std::int64_t rows : {1, 16, 64}) {
       for (const std::int64_t length : {32, 512, 4096, 32768}) {
-        if (format != KvFormat::bf16) bench_decode(format, rows, length, ceiling);
+        if (format != KvFormat::bf16 && !prefill_only) bench_decode(format, rows, length, ceiling);
       }
     }
-    for (const std::int64_t length : {512, 2048, 8192}) bench_prefill(format, length);
+    for (const std::int64_t length : {2, 16, 128, 512, 2048, 4096, 8192}) {
+      bench_prefill(format, length);
+    }
   }
+  if (prefill_only) return 0;
   bench_choice(1, 32000);
   bench_choice(64, 32000);
   return 0;

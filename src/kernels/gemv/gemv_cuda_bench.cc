@@ -4,6 +4,7 @@
 //
 // usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq int4
 //        kernels_cuda_bench attention       attention and the token's choice instead
+//        kernels_cuda_bench prefill         attention of prompts alone, flash and eager
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -262,7 +263,9 @@ int bench(int count, char** names) {
   const double ceiling = cuda::copy_bandwidth();
   std::printf("%s: copy %.1f GB/s, cuBLAS f16 %.1f TFLOP/s; GB/s and share of the copy\n",
               cuda::devices()[0].name.c_str(), ceiling, cuda::cublas_rate());
-  if (count > 1 && std::string_view(names[1]) == "attention") return bench_attention(ceiling);
+  const std::string_view first = count > 1 ? names[1] : "";
+  if (first == "attention" || first == "prefill")
+    return bench_attention(ceiling, first == "prefill");
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
                                     WeightFormat::nf4,  WeightFormat::int4, WeightFormat::fp8};
   if (count > 1) formats.clear();

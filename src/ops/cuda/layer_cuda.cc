@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "kernels/attention_decode/attention_decode_cuda.h"
+#include "kernels/attention_eager/attention_eager_cuda.h"
 #include "kernels/attention_prefill/attention_prefill_cuda.h"
 #include "kernels/choose_token/choose_token_cuda.h"
 #include "kernels/embedding/embedding_cuda.h"
@@ -92,7 +93,8 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
 
   const bool one_each =
       std::ranges::all_of(rows.spans, [](const auto& span) { return span.second == 1; });
-  if (one_each) {
+  const bool eager = context.attention == Attention::eager;
+  if (one_each && !eager) {
     const Scope scope(*this, "attention_decode_cuda", work_bytes, work);
     kernels::DeviceDecodeArgs args;
     args.q = q;
@@ -128,7 +130,8 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
   std::vector<kernels::PrefillSpan> spans;
   spans.reserve(rows.spans.size());
   for (const auto& [begin, length] : rows.spans) spans.push_back({begin, length});
-  const Scope scope(*this, "attention_prefill_cuda", work_bytes, work);
+  const Scope scope(*this, eager ? "attention_eager_cuda" : "attention_prefill_cuda", work_bytes,
+                    work);
   kernels::DevicePrefillArgs args;
   args.q = q;
   args.q_stride = qkv.dim(1);
@@ -139,6 +142,16 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
   args.out = out.address<float>();
   args.spans = spans;
   args.max_length = rows.longest;
+  if (eager) {
+    require_any_order(context);
+    const auto most =
+        std::ranges::max(spans, {}, [](const kernels::PrefillSpan& span) { return span.rows; });
+    const auto workspace = scratch_->take(
+        kernels::attention_eager_workspace(view.layout, heads.query, most.rows, rows.longest),
+        "eager attention's score matrices");
+    kernels::attention_eager(args, workspace.get(), stream_.get());
+    return out;
+  }
   args.as_decode = context.numerics == Numerics::invariant;
   args.scratch = prepared("attention", kernels::attention_decode_scratch(
                                            kernels::kPrefillScratchRows, heads.query, heads.dim));
