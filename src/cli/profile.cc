@@ -65,6 +65,14 @@ std::string as_text(const KernelProfile& profile) {
     parts.push_back(fmt::format("{} {:.1f}%", part.part, part.share * 100));
   }
   text += fmt::format("\nparts: {}\n", fmt::join(parts, ", "));
+  if (profile.timeline) {
+    const DeviceTimeline& line = *profile.timeline;
+    text += fmt::format(
+        "without a trace: {:.2f} ms, of which the GPU is busy for {:.1f} %: {} kernels and copies "
+        "of {:.1f} us on average, gaps of {:.1f} us between them\n",
+        line.wall_seconds * 1e3, line.busy_seconds / line.wall_seconds * 100, line.launches,
+        line.mean_seconds() * 1e6, line.mean_gap_seconds() * 1e6);
+  }
   if (profile.clock != "host") text += fmt::format("kernel times: {}\n", profile.clock);
   return text;
 }
@@ -135,7 +143,12 @@ void run(const ProfileFlags& flags) {
   for (const TracedRun& each : runs) {
     result.profiles.push_back(
         kernel_profile(each.events, each.wall_seconds, each.workload, result.ceilings));
-    result.profiles.back().clock = each.clock;
+    KernelProfile& profile = result.profiles.back();
+    profile.clock = each.clock;
+    profile.timeline = each.timeline;
+    if (const auto slow = bound_by_launches(profile)) {
+      result.slow_paths.push_back(profile.workload + ": " + *slow);
+    }
     events.insert(events.end(), each.events.begin(), each.events.end());
   }
   if (trace_file) {

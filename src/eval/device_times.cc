@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 namespace plimsoll {
 
@@ -40,6 +41,18 @@ void take_kernel_times(std::vector<trace::Event>& events, std::span<const cuda::
     event.duration_ns = std::min(busy[i].total, event.duration_ns);
     event.begin_ns = std::clamp(busy[i].begin, event.begin_ns, end - event.duration_ns);
   }
+}
+
+double busy_seconds(std::span<const cuda::KernelRun> runs) {
+  std::vector<cuda::KernelRun> in_order(runs.begin(), runs.end());
+  std::ranges::stable_sort(in_order, {}, &cuda::KernelRun::begin_ns);
+  std::int64_t busy = 0, until = std::numeric_limits<std::int64_t>::min();
+  for (const cuda::KernelRun& run : in_order) {
+    const std::int64_t end = run.begin_ns + run.duration_ns;
+    busy += std::max<std::int64_t>(0, end - std::max(until, run.begin_ns));
+    until = std::max(until, end);
+  }
+  return static_cast<double>(busy) * 1e-9;
 }
 
 }  // namespace plimsoll

@@ -15,4 +15,7 @@ namespace plimsoll {
 /// are, and so are those that hold other events.
 void take_kernel_times(std::vector<trace::Event>& events, std::span<const cuda::KernelRun> runs);
 
+/// The time in which at least one of them ran.
+double busy_seconds(std::span<const cuda::KernelRun> runs);
+
 }  // namespace plimsoll

@@ -35,5 +35,12 @@ TEST(DeviceTimes, AKernelBelongsToTheInnermostEvent) {
   EXPECT_EQ(events[1].duration_ns, 40);
 }
 
+TEST(DeviceTimes, TimeInWhichSeveralRanCountsOnce) {
+  const std::vector<cuda::KernelRun> runs{
+      {"b", 1100, 200}, {"a", 1000, 150}, {"within", 1120, 10}, {"c", 2000, 50}};
+  EXPECT_NEAR(busy_seconds(runs), (300 + 50) * 1e-9, 1e-18);
+  EXPECT_EQ(busy_seconds({}), 0);
+}
+
 }  // namespace
 }  // namespace plimsoll

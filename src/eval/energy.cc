@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "core/error.h"
+#include "ops/device.h"
 
 namespace plimsoll {
 
@@ -54,6 +56,16 @@ EnergyMeter::EnergyMeter(const fs::path& powercap) {
   start();
 }
 
+EnergyMeter::EnergyMeter(cuda::EnergyCounter gpu) : gpu_(std::move(gpu)) {
+  reason_ = gpu_->reason();
+  start();
+}
+
+EnergyMeter EnergyMeter::of(const ops::Context& context) {
+  return context.device != nullptr ? EnergyMeter(cuda::EnergyCounter(context.device->pci_bus_id()))
+                                   : EnergyMeter();
+}
+
 std::optional<std::uint64_t> EnergyMeter::read(const fs::path& file) {
   std::ifstream stream(file);
   std::uint64_t value = 0;
@@ -63,6 +75,7 @@ std::optional<std::uint64_t> EnergyMeter::read(const fs::path& file) {
 }
 
 void EnergyMeter::start() {
+  if (gpu_) gpu_begin_ = gpu_->joules().value_or(0);
   for (Package& package : packages_) {
     const auto now = read(package.counter);
     if (!now) return packages_.clear();
@@ -71,6 +84,12 @@ void EnergyMeter::start() {
 }
 
 std::optional<double> EnergyMeter::joules() {
+  if (gpu_) {
+    const auto now = gpu_->joules();
+    reason_ = gpu_->reason();
+    if (!now) return std::nullopt;
+    return *now - gpu_begin_;
+  }
   if (packages_.empty()) return std::nullopt;
   double total = 0;
   for (const Package& package : packages_) {

@@ -1,4 +1,4 @@
-// Energy by the CPU's own counters.
+// Energy by the machine's own counters.
 #pragma once
 
 #include <cstdint>
@@ -7,17 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "core/cuda/energy_counter.h"
+#include "ops/context.h"
+
 namespace plimsoll {
 
-/// Running Average Power Limit through Linux's powercap (Documentation/power/powercap):
+/// Of the CPU: Running Average Power Limit through Linux's powercap (Documentation/power/powercap):
 /// intel-rapl:N, whose domain "package-..." is one socket with its cores and caches; AMD's driver
 /// has the same name. Domains inside a package (core, uncore, dram) are not added to it. The
 /// counters hold what the whole machine used, idle power and other programs included, and most
-/// systems let only root read them.
+/// systems let only root read them. Of a GPU: cuda::EnergyCounter.
 class EnergyMeter {
  public:
   explicit EnergyMeter(const std::filesystem::path& powercap = "/sys/class/powercap");
+  explicit EnergyMeter(cuda::EnergyCounter gpu);
+  /// Of what the context runs on.
+  static EnergyMeter of(const ops::Context& context);
 
+  /// Whose counters these are: "rapl" or "nvml".
+  std::string source() const { return gpu_ ? "nvml" : "rapl"; }
   /// Why there is no energy to be had; empty where there is.
   const std::string& reason() const { return reason_; }
 
@@ -37,6 +45,8 @@ class EnergyMeter {
   std::optional<std::uint64_t> read(const std::filesystem::path& file);
 
   std::vector<Package> packages_;
+  std::optional<cuda::EnergyCounter> gpu_;
+  double gpu_begin_ = 0;  // joules
   std::string reason_;
 };
 

@@ -33,6 +33,7 @@ TEST_F(Energy, PackagesAddUpAndTheirPartsDoNotCountAgain) {
   std::filesystem::create_directories(root_.path() / "intel-rapl");  // the control type itself
   EnergyMeter meter(root_.path());
   EXPECT_EQ(meter.reason(), "");
+  EXPECT_EQ(meter.source(), "rapl");
   for (const char* folder : {"intel-rapl:0:0", "intel-rapl:2", "intel-rapl-mmio:0"})
     set(folder, "90000000");
   set("intel-rapl:0", "3500000");  // 2.5 J
@@ -41,6 +42,30 @@ TEST_F(Energy, PackagesAddUpAndTheirPartsDoNotCountAgain) {
   meter.start();
   set("intel-rapl:1", "1250500");
   EXPECT_DOUBLE_EQ(meter.joules().value(), 1);
+}
+
+unsigned long long millijoules = 0;
+
+TEST(EnergyOfAGpu, IsWhatItsCounterGrewBy) {
+  cuda::Nvml library;
+  library.init = [] { return 0; };
+  library.find_device = [](const char*, void**) { return 0; };
+  library.energy = [](void*, unsigned long long* value) {
+    *value = millijoules;
+    return millijoules > 9000 ? 3 : 0;
+  };
+  library.error = [](int) { return "Not Supported"; };
+  millijoules = 1000;
+  EnergyMeter meter(cuda::EnergyCounter("0000:19:00.0", library));
+  EXPECT_EQ(meter.source(), "nvml");
+  millijoules = 3500;
+  EXPECT_DOUBLE_EQ(meter.joules().value(), 2.5);
+  meter.start();
+  millijoules = 4000;
+  EXPECT_DOUBLE_EQ(meter.joules().value(), 0.5);
+  millijoules = 9999;
+  EXPECT_FALSE(meter.joules());
+  EXPECT_NE(meter.reason().find("Not Supported"), std::string::npos);
 }
 
 TEST_F(Energy, ACounterWrapsAround) {

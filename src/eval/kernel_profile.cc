@@ -138,7 +138,17 @@ TracedRun traced_run(const Model& model, const ops::Context& context, const Work
   traced.workload = workload;
   const bool on_gpu = context.device != nullptr;
   const Support cupti = on_gpu ? cuda::kernel_times_available() : Support::no("");
-  if (cupti) cuda::start_kernel_times();
+  if (cupti) {
+    // Steps are replayed as graphs only while nothing is traced.
+    DeviceTimeline& line = traced.timeline.emplace();
+    line.wall_seconds = run.seconds();
+    cuda::start_kernel_times();
+    run.seconds();
+    const std::vector<cuda::KernelRun> runs = cuda::stop_kernel_times();
+    line.busy_seconds = std::min(busy_seconds(runs), line.wall_seconds);
+    line.launches = static_cast<std::int64_t>(runs.size());
+    cuda::start_kernel_times();
+  }
   trace::start();
   traced.wall_seconds = run.seconds();
   traced.events = trace::stop();
@@ -176,9 +186,18 @@ nlohmann::ordered_json as_json(const KernelProfile& profile) {
   for (const PartTime& part : profile.parts) {
     parts.push_back({{"part", part.part}, {"seconds", part.seconds}, {"share", part.share}});
   }
+  Json timeline;
+  if (profile.timeline) {
+    timeline = {{"wall_seconds", profile.timeline->wall_seconds},
+                {"busy_seconds", profile.timeline->busy_seconds},
+                {"launches", profile.timeline->launches},
+                {"mean_seconds", profile.timeline->mean_seconds()},
+                {"mean_gap_seconds", profile.timeline->mean_gap_seconds()}};
+  }
   return {{"wall_seconds", profile.wall_seconds},
           {"workload", profile.workload},
           {"clock", profile.clock},
+          {"timeline", std::move(timeline)},
           {"kernels", std::move(kernels)},
           {"parts", std::move(parts)},
           {"trace_file", nullptr}};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,12 +42,26 @@ struct PartTime {
   double share = 0;
 };
 
+/// How a run without a trace keeps a GPU busy: what is left of its time are launches, and waits of
+/// the GPU for the host.
+struct DeviceTimeline {
+  double wall_seconds = 0;    // as the host sees it
+  double busy_seconds = 0;    // in which some kernel, copy or fill ran
+  std::int64_t launches = 0;  // kernels, copies and fills
+
+  double mean_seconds() const { return busy_seconds / static_cast<double>(launches); }
+  double mean_gap_seconds() const {
+    return (wall_seconds - busy_seconds) / static_cast<double>(launches);
+  }
+};
+
 struct KernelProfile {
   std::string workload;  // "pp512+tg128"
   double wall_seconds = 0;
   std::string clock = "host";       // see TracedRun
   std::vector<KernelTime> kernels;  // the most time first
   std::vector<PartTime> parts;      // the same; "other" last. Their seconds add up to wall_seconds
+  std::optional<DeviceTimeline> timeline;  // of a GPU whose kernel times can be had
 };
 
 /// The profile of a run of `wall_seconds` that recorded `events`: on one thread, as the threads
@@ -62,13 +77,14 @@ struct TracedRun {
   /// Whose times the events have: "host"; on a GPU "CUPTI", those of the kernels alone, or "host: "
   /// and why not CUPTI's: then launches and the host's waits are in them.
   std::string clock = "host";
+  std::optional<DeviceTimeline> timeline;
 };
 /// InputError as WorkloadRun's. Nothing else may record meanwhile. (Tracing takes the time of two
 /// looks at the clock and a push a call, under a microsecond.)
 TracedRun traced_run(const Model& model, const ops::Context& context, const Workload& workload);
 
-/// {"wall_seconds", "workload", "clock", "kernels": [...], "parts": [...]} with the fields above,
-/// and "trace_file": null.
+/// {"wall_seconds", "workload", "clock", "timeline", "kernels": [...], "parts": [...]} with the
+/// fields above, and "trace_file": null.
 nlohmann::ordered_json as_json(const KernelProfile& profile);
 
 /// Chrome's trace event format, which Perfetto (ui.perfetto.dev) opens: complete events ("ph": "X",

@@ -109,4 +109,27 @@ std::vector<std::string> slow_paths(Model& model, const ops::Context& context, s
   return lines;
 }
 
+std::optional<std::string> bound_by_launches(const KernelProfile& profile) {
+  // A launch and what begins and ends a kernel take some microseconds.
+  constexpr double kShort = 10e-6;
+  constexpr double kShareOfCeiling = 0.5;
+  if (!profile.timeline || profile.timeline->launches == 0) return std::nullopt;
+  const DeviceTimeline& line = *profile.timeline;
+  double at_ceilings = 0;
+  for (const KernelTime& kernel : profile.kernels) {
+    at_ceilings += kernel.share_of_ceiling * kernel.seconds;
+  }
+  if (line.mean_seconds() > kShort || at_ceilings > kShareOfCeiling * line.wall_seconds) {
+    return std::nullopt;
+  }
+  constexpr double kPercent = 100, kMicroseconds = 1e6;
+  return fmt::format(
+      "launches bound it: {} kernels and copies of {:.1f} us on average, little more than one "
+      "takes to "
+      "begin and end, keep the GPU busy for {:.0f} % of the time; at the ceilings their work takes "
+      "{:.0f} %. More sequences at once, or a larger model, would fill the GPU",
+      line.launches, line.mean_seconds() * kMicroseconds,
+      line.busy_seconds / line.wall_seconds * kPercent, at_ceilings / line.wall_seconds * kPercent);
+}
+
 }  // namespace plimsoll

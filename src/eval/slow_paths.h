@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "eval/kernel_profile.h"
 #include "model/model.h"
 
 namespace plimsoll {
@@ -17,5 +19,9 @@ namespace plimsoll {
 /// `rows` tokens and over single tokens. InputError when context.attention cannot run.
 std::vector<std::string> slow_paths(Model& model, const ops::Context& context,
                                     std::int64_t rows = 512);
+
+/// A line where a GPU's kernels are so short, and their work at the ceilings so little of the run's
+/// time, that launching them bounds it; nullopt where not, or where it is not known.
+std::optional<std::string> bound_by_launches(const KernelProfile& profile);
 
 }  // namespace plimsoll

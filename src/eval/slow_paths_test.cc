@@ -81,5 +81,25 @@ TEST_F(SlowPaths, AShapeThatTheKernelsRefuse) {
       << lines[0];
 }
 
+TEST(BoundByLaunches, WhereKernelsAreShortAndFarBelowTheirCeiling) {
+  KernelProfile profile;
+  KernelTime kernel;
+  kernel.seconds = 1e-3;
+  kernel.share_of_ceiling = 0.2;
+  profile.kernels = {kernel};
+  EXPECT_FALSE(bound_by_launches(profile)) << "nothing is known of the launches";
+  profile.timeline = DeviceTimeline{2e-3, 1.2e-3, 400};
+  EXPECT_EQ(
+      bound_by_launches(profile),
+      "launches bound it: 400 kernels and copies of 3.0 us on average keep the GPU busy for 60 "
+      "% of the time, and at the ceilings their work takes 10 %; more sequences at once, or a "
+      "larger model, would fill the GPU");
+  profile.timeline->launches = 40;  // of 30 us
+  EXPECT_FALSE(bound_by_launches(profile));
+  profile.timeline->launches = 400;
+  profile.kernels.front().share_of_ceiling = 1.1;
+  EXPECT_FALSE(bound_by_launches(profile));
+}
+
 }  // namespace
 }  // namespace plimsoll

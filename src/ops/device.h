@@ -49,6 +49,13 @@ struct DeviceRows {
 /// the first half beside its like of the second (gate and up, for SwiGLU).
 enum class Joined : std::uint8_t { rows, halves };
 
+/// A product of a pass over many tokens: weights [rows, columns], gate and up as one where paired.
+struct ProductSize {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  bool paired = false;
+};
+
 /// Work that is replayed as one.
 class DeviceGraph {
  public:
@@ -87,6 +94,12 @@ class Device : public DeviceMemory {
   /// product in 16 bits, in 1e9: ceilings, measured now.
   virtual double copy_gbps() = 0;
   virtual double dense_gops() = 0;
+  /// Where the driver finds it: "0000:19:00.0".
+  virtual std::string pci_bus_id() const = 0;
+  /// Bytes that passes over `tokens` tokens take beside weights, cache and activations: what
+  /// products, in their order, and attention work in.
+  virtual std::int64_t scratch_bytes(std::span<const ProductSize> products, const Heads& heads,
+                                     std::int64_t tokens) const = 0;
   /// Gives unused memory of activations back to the driver.
   virtual void trim() = 0;
 

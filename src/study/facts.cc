@@ -122,7 +122,7 @@ CeilingFacts ceiling_facts(const Ceilings& ceilings) {
     if (found == nullptr) return std::nullopt;
     return found->gops.median;
   };
-  return {ceilings.read().gbps.median, peak("fp32"), peak("bf16"), peak("int8"),
+  return {ceilings.read().gbps.median, peak("fp32"), peak("bf16"), peak("fp16"), peak("int8"),
           ceilings_json(ceilings)};
 }
 

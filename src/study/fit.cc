@@ -8,6 +8,7 @@
 #include "kv/block_pool.h"
 #include "model/inventory.h"
 #include "model/prefill.h"
+#include "ops/device.h"
 
 namespace plimsoll::study {
 
@@ -23,6 +24,16 @@ std::int64_t allowed(const ops::Context& context, std::optional<std::int64_t> li
   return limit ? std::min(*limit, available) : available;
 }
 
+/// Of a layer, in their order, as a GPU has them.
+std::vector<ops::ProductSize> products_of(const ModelConfig& config) {
+  const std::int64_t width = config.heads * config.head_dim;
+  const bool gated = config.architecture != Architecture::gpt2;
+  return {{width + 2 * config.kv_heads * config.head_dim, config.hidden_size, false},
+          {config.hidden_size, width, false},
+          {(gated ? 2 : 1) * config.intermediate_size, config.hidden_size, gated},
+          {config.hidden_size, config.intermediate_size, false}};
+}
+
 }  // namespace
 
 MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
@@ -36,11 +47,21 @@ MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
                                 2 * (config.heads + config.kv_heads) * config.head_dim) +
                         config.vocab_size;
   if (variant.attention == ops::Attention::eager) floats += config.heads * rows * positions;
+  constexpr std::int64_t kBytesOfFloat = 4;
+  if (context.device != nullptr) {
+    const ops::Heads heads{config.heads, config.kv_heads, config.head_dim};
+    need.workspace =
+        kBytesOfFloat * floats + context.device->scratch_bytes(products_of(config), heads, rows);
+    // A tied head is packed beside the table that ids are looked up in.
+    const std::int64_t element = config.dtype == DType::f32 ? 4 : 2;
+    if (config.tie_word_embeddings)
+      need.workspace += element * config.vocab_size * config.hidden_size;
+    return need;
+  }
   std::int64_t largest = 0;
   for (const InventoryLoader::Entry& tensor : inventory(config)) {
     largest = std::max(largest, tensor.rows * tensor.columns);
   }
-  constexpr std::int64_t kBytesOfFloat = 4;
   need.workspace = kBytesOfFloat * std::max(floats, largest);
   return need;
 }

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "model/load_model.h"
+#include "support/fake_device.h"
 #include "support/support.h"
 
 namespace plimsoll::study {
@@ -29,6 +30,20 @@ TEST(Fit, CountsWhatTheShapeSays) {
   const MemoryNeed eager = memory_need(kMistral, variant("bf16+eager"), context, 16384);
   const MemoryNeed sdpa = memory_need(kMistral, variant("bf16+sdpa"), context, 16384);
   EXPECT_GT(eager.workspace, sdpa.workspace);
+}
+
+TEST(Fit, OnAGpuWhatItsKernelsWorkInCounts) {
+  test::FakeDevice device;
+  ops::Context context;
+  context.device = &device;
+  const MemoryNeed need = memory_need(kMistral, variant("bf16+sdpa"), context, 1024);
+  // Chunks of 512; gate and up as one are the widest product.
+  const std::int64_t activations = 512 * (3 * 4096 + 2 * 14336 + 2 * 40 * 128) + 32000;
+  EXPECT_EQ(need.workspace, 4 * activations + 512 * 2 * 14336);
+  ModelConfig tied = kMistral;
+  tied.tie_word_embeddings = true;
+  EXPECT_EQ(memory_need(tied, variant("bf16+sdpa"), context, 1024).workspace,
+            need.workspace + 2 * 32000 * 4096);
 }
 
 TEST(Fit, ALimitIsKept) {

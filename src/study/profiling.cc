@@ -1,6 +1,7 @@
 #include "study/profiling.h"
 
 #include "eval/kernel_profile.h"
+#include "eval/slow_paths.h"
 
 namespace plimsoll::study {
 
@@ -15,7 +16,8 @@ VariantProfile profile_of(const Runnable& variant, const Material& material,
   for (int i = 0; i < kRounds; ++i) meter.round();
   KernelProfile profile = kernel_profile(run.events, run.wall_seconds, workload, meter.result());
   profile.clock = run.clock;
-  return {as_json(profile), trace_json(run.events)};
+  profile.timeline = run.timeline;
+  return {as_json(profile), trace_json(run.events), bound_by_launches(profile)};
 }
 
 }  // namespace plimsoll::study

@@ -257,6 +257,19 @@ TEST(Warnings, EachWithItsEvidence) {
   EXPECT_EQ(kinds(results), (std::vector<std::string>{"loss", "slow_path", "noisy", "drift"}));
 }
 
+TEST(Warnings, SharesOverTheCeilingAreTheCaches) {
+  Results results =
+      made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1.03)});
+  results.variants[0].share_of_ceiling = {1.0, 0.9};
+  EXPECT_TRUE(kinds(results).empty());
+  results.variants[1].share_of_ceiling = {1.25, 1.5};
+  ASSERT_EQ(kinds(results), std::vector<std::string>{"cached"});
+  const std::string text = warnings_about(results).front().text;
+  EXPECT_NE(text.find("over 1 (nf4+sdpa 1.50 in decoding and 1.25 in prefill): the caches hold"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Verdicts, FasterSlowerOrNoDifference) {
   const Sampled fast = summarised(kFast), slow = summarised(kSlow);
   EXPECT_EQ(versus(fast, slow, Pairing::paired, 0).verdict, "faster");

@@ -49,7 +49,7 @@ struct MachineFacts {
 
 struct CeilingFacts {
   double read_gbps = 0;
-  std::optional<double> fp32_gops, bf16_gops, int8_gops;
+  std::optional<double> fp32_gops, bf16_gops, fp16_gops, int8_gops;
   RawJson detail;
 };
 

@@ -37,7 +37,7 @@ void fields(F& f, T& v) {
 template <class F, Is<CeilingFacts> T>
 void fields(F& f, T& v) {
   f("read_gbps", v.read_gbps), f("fp32_gops", v.fp32_gops), f("bf16_gops", v.bf16_gops);
-  f("int8_gops", v.int8_gops), f("detail", v.detail);
+  f("fp16_gops", v.fp16_gops), f("int8_gops", v.int8_gops), f("detail", v.detail);
 }
 template <class F, Is<Flags> T>
 void fields(F& f, T& v) {

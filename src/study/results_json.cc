@@ -70,8 +70,10 @@ struct Reader {
   template <class T>
   void operator()(const char* name, T& value) {
     const auto found = object.find(name);
-    if (found == object.end()) throw InputError(where, name, "nothing", "a value");
-    read(*found, where + ": " + name, value);
+    if (found != object.end()) return read(*found, where + ": " + name, value);
+    // Of this version, and written before there was such a field.
+    if constexpr (requires { value.reset(); }) return value.reset();
+    throw InputError(where, name, "nothing", "a value");
   }
 
   [[noreturn]] static void wrong(const std::string& path, const RawJson& json,

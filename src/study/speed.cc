@@ -101,6 +101,7 @@ void Study::Impl::record(const Timed& timed, std::size_t index, const Ceilings& 
   result.numerics = ops::numerics_name(timed.context.numerics);
   result.slow_paths =
       slow_paths(*loaded.model, timed.context, static_cast<std::int64_t>(material.prefill.size()));
+  if (options.context.device != nullptr) result.energy = gpu_energy(timed, material, options);
   result.status = "measured";
 }
 
@@ -175,6 +176,7 @@ void Study::Impl::profile_all() {
       report(work.begin(timing_units(1)), "profiling " + variant.name, 0, 1);
       const VariantProfile found = profile_of(runnable(index), material, options, *meter);
       variant.profile = found.profile;
+      if (found.slow) variant.slow_paths.push_back(*found.slow);
       if (options.on_trace) {
         variant.profile["trace_file"] = options.on_trace(variant.name, found.trace);
       }

@@ -155,10 +155,27 @@ LatencySamples samples_of(const Latency& latency, std::int64_t prefill_tokens,
 
 EnergyFacts energy_of(const Timed& timed) {
   if (timed.context.device != nullptr) {
-    return {std::nullopt, std::nullopt, "the counters are the CPU's"};
+    return {std::nullopt, std::nullopt, "measured when all rounds are over"};
   }
   if (!timed.joules) return {std::nullopt, std::nullopt, EnergyMeter().reason()};
   return {*timed.joules / tokens_of(timed.samples), "rapl", std::nullopt};
+}
+
+EnergyFacts gpu_energy(const Timed& entry, const Material& material, const StudyOptions& options) {
+  EnergyMeter meter = EnergyMeter::of(entry.context);
+  if (!meter.reason().empty()) return {std::nullopt, std::nullopt, meter.reason()};
+  constexpr double kSeconds = 2;
+  LatencySamples samples;
+  double seconds = 0;
+  meter.start();
+  while (seconds < kSeconds) {
+    measure_generation(*entry.model, entry.context, material.decode_prompt, options.new_tokens,
+                       samples);
+    seconds += samples.ttft_seconds.back() + samples.decode_seconds.back();
+  }
+  const auto joules = meter.joules();
+  if (!joules) return {std::nullopt, std::nullopt, meter.reason()};
+  return {*joules / tokens_of(samples), meter.source(), std::nullopt};
 }
 
 double joules_of(const EnergyFacts& energy, const LatencySamples& samples) {

@@ -54,8 +54,11 @@ Latency latency_of(const LatencySamples& samples, std::int64_t turns);
 LatencySamples samples_of(const Latency& latency, std::int64_t prefill_tokens,
                           std::int64_t new_tokens, std::size_t rounds);
 
-/// Energy a new token, or why there is none.
+/// Energy a new token, or why there is none. Of a GPU not from the rounds.
 EnergyFacts energy_of(const Timed& timed);
+/// Energy a new token on a GPU: over generations that take two seconds together, because its
+/// counter moves some times a second.
+EnergyFacts gpu_energy(const Timed& entry, const Material& material, const StudyOptions& options);
 /// The joules that it was made of, over all rounds of `samples`.
 double joules_of(const EnergyFacts& energy, const LatencySamples& samples);
 

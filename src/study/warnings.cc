@@ -66,6 +66,28 @@ void about_the_budget(const Results& results, std::vector<Warning>& warnings) {
   }
 }
 
+/// Where figures are held against a ceiling that is none for them.
+void about_caches(const Results& results, std::vector<Warning>& warnings) {
+  std::vector<std::string> over;
+  for (const VariantResult& variant : results.variants) {
+    const auto& [prefill, decode] = variant.share_of_ceiling;
+    std::vector<std::string> shares;
+    if (decode.value_or(0) > 1) shares.push_back(fmt::format("{:.2f} in decoding", *decode));
+    if (prefill.value_or(0) > 1) shares.push_back(fmt::format("{:.2f} in prefill", *prefill));
+    if (!shares.empty()) {
+      over.push_back(fmt::format("{} {}", variant.name, fmt::join(shares, " and ")));
+    }
+  }
+  if (over.empty()) return;
+  warnings.push_back(
+      {"cached", std::nullopt,
+       fmt::format(
+           "shares of the ceiling over 1 ({}): the caches hold what is read for every token, "
+           "and the ceiling is that of memory; a model that they do not hold runs slower "
+           "for its size",
+           fmt::join(over, ", "))});
+}
+
 void about_noise(const Noise& noise, std::vector<Warning>& warnings) {
   if (noise.noisy) {
     warnings.push_back(
@@ -123,6 +145,7 @@ std::vector<Warning> warnings_about(const Results& results) {
   }
   if (results.noise) about_noise(*results.noise, warnings);
   about_the_budget(results, warnings);
+  about_caches(results, warnings);
   about_the_protocol(results, warnings);
   return warnings;
 }

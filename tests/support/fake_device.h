@@ -45,6 +45,14 @@ class FakeDevice : public ops::Device {
   void reset_peak() override {}
   double copy_gbps() override { return 1; }
   double dense_gops() override { return 1; }
+  std::string pci_bus_id() const override { return "0000:00:00.0"; }
+  /// A byte for each element of the widest product's row and token.
+  std::int64_t scratch_bytes(std::span<const ops::ProductSize> products, const ops::Heads&,
+                             std::int64_t tokens) const override {
+    std::int64_t widest = 0;
+    for (const ops::ProductSize& product : products) widest = std::max(widest, product.rows);
+    return widest * tokens;
+  }
   void trim() override {}
   void pack(std::span<ops::Linear* const> layers, ops::Joined) override {
     ++packed;

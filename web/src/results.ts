@@ -72,7 +72,7 @@ export interface TextSample {
 export interface Kernel {
   name: string;
   part: string;
-  /** Whose peak its operations are judged by: fp32, bf16, int8. */
+  /** Whose peak its operations are judged by: fp32, bf16, fp16, int8. */
   unit?: string;
   calls: number;
   seconds: number;
@@ -86,8 +86,20 @@ export interface Kernel {
   bound: string | null;
 }
 
+/** How a GPU was kept busy in a run without a trace. */
+export interface Timeline {
+  wall_seconds: number;
+  busy_seconds: number;
+  launches: number;
+  mean_seconds: number;
+  mean_gap_seconds: number;
+}
+
 export interface Profile {
   wall_seconds: number;
+  /** Whose times the kernels have: host, CUPTI, or why not CUPTI's. */
+  clock?: string;
+  timeline?: Timeline | null;
   workload: string;
   kernels: Kernel[];
   parts: { part: string; seconds: number; share: number }[];
@@ -239,6 +251,7 @@ export interface Run {
     read_gbps: number | null;
     fp32_gops: number | null;
     bf16_gops: number | null;
+    fp16_gops?: number | null;
     int8_gops: number | null;
     detail?: unknown;
   } | null;

@@ -181,6 +181,21 @@ test("the table of variants fits a window of 1280 pixels, and names the noise fl
   });
 });
 
+test("a GPU's launches, its own ceiling, and shares over it are told", async () => {
+  const results = full();
+  const int8 = results.variants.find((one) => one.name === "int8+sdpa")!;
+  int8.profile!.timeline = { wall_seconds: 0.02, busy_seconds: 0.012, launches: 4000, mean_seconds: 3e-6, mean_gap_seconds: 2e-6 };
+  int8.share_of_ceiling = { prefill: 0.4, decode: 1.25 };
+  results.run.ceilings!.fp16_gops = 701_000;
+  await open(results, async (page) => {
+    assert.match((await page.locator("#kernels").textContent()) ?? "", /busy for 60\.0 % of it: 4\u202f000 kernels and copies of 3\.00 µs on average, with gaps of 2\.00 µs/);
+    assert.ok((await texts(page, "roofline")).some((text) => text.startsWith("fp16")));
+    assert.match(await page.locator("table.variants tbody tr", { hasText: "int8+sdpa" }).innerText(), /125 %\s+prefill\s40\s%, from caches/);
+    const [inner, outer] = await page.$eval("#variants .scroll", (box) => [box.scrollWidth, box.clientWidth]);
+    assert.ok(inner! <= outer!, `${inner} of ${outer}`);
+  });
+});
+
 test("what is only judged by, or not timed, shows its quality", async () => {
   const results = full();
   const { quality } = results.variants[0]!;

@@ -29,17 +29,22 @@ struct Workspace {
   std::int64_t total;
 };
 
-Workspace layout(const DeviceWeights& w, std::int64_t rows, bool swiglu) {
-  const int bytes = cuda::element_bytes(dequantize::natural_element(w));
-  const std::int64_t row = static_cast<std::int64_t>(w.columns) * bytes;
+/// Of weights [out, columns] of `bytes` each once they are decoded.
+Workspace layout(std::int64_t out, std::int64_t columns, int bytes, std::int64_t rows,
+                 bool swiglu) {
+  const std::int64_t row = columns * bytes;
   Workspace at{};
-  at.decoded_rows =
-      std::min(w.order.rows, std::max<std::int64_t>(kDecodedBytes / row / 64, 1) * 64);
+  at.decoded_rows = std::min(out, std::max<std::int64_t>(kDecodedBytes / row / 64, 1) * 64);
   at.decoded = static_cast<std::int64_t>(cuda::kMatmulWorkspace);
   at.x = at.decoded + round_up(at.decoded_rows * row, 256);
   at.wide = at.x + round_up(rows * row, 256);
-  at.total = at.wide + (swiglu ? rows * w.order.rows * 4 : 0);
+  at.total = at.wide + (swiglu ? rows * out * 4 : 0);
   return at;
+}
+
+Workspace layout(const DeviceWeights& w, std::int64_t rows, bool swiglu) {
+  return layout(w.order.rows, w.columns, cuda::element_bytes(dequantize::natural_element(w)), rows,
+                swiglu);
 }
 
 void run_many(const gemv::Args& args, cudaStream_t stream) {
@@ -105,6 +110,13 @@ std::size_t workspace_bytes(const DeviceWeights& weights, std::int64_t rows) {
   if (rows < kManyRows) return scratch;
   const bool paired = weights.order.pairing == gemv::Pairing::halves;
   return std::max(scratch, static_cast<std::size_t>(layout(weights, rows, paired).total));
+}
+
+std::size_t workspace_bytes(std::int64_t out, std::int64_t columns, bool paired,
+                            std::int64_t rows) {
+  constexpr int kBytes = 2;
+  if (rows < kManyRows) return 0;
+  return static_cast<std::size_t>(layout(out, columns, kBytes, rows, paired).total);
 }
 
 void run(const gemv::Args& args, cudaStream_t stream) {

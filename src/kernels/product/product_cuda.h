@@ -15,6 +15,9 @@ void run(const gemv::Args& args, cudaStream_t stream);
 
 /// Bytes of device memory for products of up to `rows` rows.
 std::size_t workspace_bytes(const gemv::DeviceWeights& weights, std::int64_t rows);
+/// Before there are weights: of a product of `rows` rows with 16-bit weights [out, columns], two
+/// matrices as one for SwiGLU where `paired`. 0 where rows are few: what gemv takes is little.
+std::size_t workspace_bytes(std::int64_t out, std::int64_t columns, bool paired, std::int64_t rows);
 
 /// Rows from which on weights are decoded: at 64 rows of Mistral-7B on an H200 that takes as long
 /// as four passes of gemv's 16 rows or longer.

@@ -1,7 +1,12 @@
 #include "ops/cuda/device_cuda.h"
 
+#include <algorithm>
+
 #include "core/cuda/cublas_cuda.h"
 #include "core/error.h"
+#include "kernels/attention_decode/attention_decode_cuda.h"
+#include "kernels/attention_prefill/attention_prefill_cuda.h"
+#include "kernels/product/product_cuda.h"
 #include "ops/cuda/open_cuda.h"
 
 namespace plimsoll::ops {
@@ -85,6 +90,28 @@ double CudaDevice::dense_gops() {
   constexpr int kRepeats = 5;
   constexpr double kTera = 1e3;
   return kTera * cuda::cublas_rate(kSize, kRepeats);
+}
+
+std::string CudaDevice::pci_bus_id() const {
+  char id[32] = {};
+  PLIMSOLL_CUDA_CHECK(cudaDeviceGetPCIBusId(id, sizeof id, facts_.index));
+  return id;
+}
+
+std::int64_t CudaDevice::scratch_bytes(std::span<const ProductSize> products, const Heads& heads,
+                                       std::int64_t tokens) const {
+  // A piece that is too small for a later product stays beside the larger one (Scratch).
+  std::size_t held = 0;
+  std::size_t largest = 0;
+  for (const ProductSize& product : products) {
+    const std::size_t bytes =
+        kernels::product::workspace_bytes(product.rows, product.columns, product.paired, tokens);
+    if (bytes > largest) held += bytes;
+    largest = std::max(largest, bytes);
+  }
+  return static_cast<std::int64_t>(
+      held +
+      kernels::attention_decode_scratch(kernels::kPrefillScratchRows, heads.query, heads.dim));
 }
 
 std::byte* CudaDevice::prepared(std::string_view purpose, std::size_t bytes) {

@@ -76,6 +76,9 @@ class CudaDevice : public Device {
   void reset_peak() override;
   double copy_gbps() override;
   double dense_gops() override;
+  std::string pci_bus_id() const override;
+  std::int64_t scratch_bytes(std::span<const ProductSize> products, const Heads& heads,
+                             std::int64_t tokens) const override;
   void trim() override { scratch_->trim(); }
 
   void pack(std::span<Linear* const> layers, Joined joined) override;

@@ -8,7 +8,7 @@ import { rooflinePoints, rooflineRange } from "../data/roofline";
 import * as format from "../data/format";
 import { choice, el, table } from "../dom";
 import type { Page } from "../page";
-import type { Kernel, Profile, Variant } from "../results";
+import type { Kernel, Profile, Timeline, Variant } from "../results";
 
 type Profiled = Variant & { profile: Profile };
 type Grouping = "part" | "kernel";
@@ -53,6 +53,12 @@ function stacks(variants: Profiled[], grouping: Grouping): Stack[] {
   });
 }
 
+/** The GPU's time against the host's. */
+function busy({ wall_seconds: wall, busy_seconds: seconds, launches, mean_seconds: mean, mean_gap_seconds: gap }: Timeline): string {
+  return `Without a trace the run takes ${format.seconds(wall)} of the host's time, and the GPU is busy for ${format.percent(seconds / wall)} of it: ` +
+    `${format.integer(launches)} kernels and copies of ${format.seconds(mean)} on average, with gaps of ${format.seconds(gap)}.`;
+}
+
 function kernelTable(page: Page): HTMLElement {
   const place = el("div", {});
   const fill = () => {
@@ -72,6 +78,7 @@ function kernelTable(page: Page): HTMLElement {
             `Kernels of ${name}`,
           ),
         );
+        if (profile.timeline) one.append(el("p", { class: "note" }, busy(profile.timeline)));
         if (slow?.length > 0) one.append(el("ul", { class: "note" }, ...slow.map((text) => el("li", {}, text))));
         if (profile.trace_file) one.append(el("p", { class: "note" }, `Timeline for Perfetto: ${profile.trace_file}, in the study's folder.`));
         return one;
@@ -91,8 +98,8 @@ function roofline(page: Page, variant: string | null, width: number): Drawing | 
     .flatMap(({ name, profile }) => rooflinePoints(profile?.kernels ?? []).map((point) => ({ ...point, variant: name })));
   if (points.length === 0) return "No kernel of this variant has both bytes and operations.";
   const read = ceilings.read_gbps;
-  const roofs = ([["fp32", ceilings.fp32_gops], ["bf16", ceilings.bf16_gops], ["int8", ceilings.int8_gops]] as const)
-    .filter((roof): roof is ["fp32" | "bf16" | "int8", number] => typeof roof[1] === "number" && roof[1] > 0);
+  const roofs = ([["fp32", ceilings.fp32_gops], ["bf16", ceilings.bf16_gops], ["fp16", ceilings.fp16_gops], ["int8", ceilings.int8_gops]] as const)
+    .filter((roof): roof is ["fp32" | "bf16" | "fp16" | "int8", number] => typeof roof[1] === "number" && roof[1] > 0);
   const { x, y } = rooflineRange(points, read, roofs.map(([, gops]) => gops));
   const { soft, accent, background } = page.theme;
   const sky = Math.max(...roofs.map(([, gops]) => gops), ...(roofs.length === 0 ? [read * x[1]] : []));

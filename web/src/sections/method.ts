@@ -25,6 +25,7 @@ const formulas: [string, string][] = [
   ["repetition", "1 − distinct-4: n-grams of four tokens that have occurred before"],
   ["GB/s, Gop/s", "bytes that a kernel must read and write, or its operations (a multiplication and an addition are two) / seconds / 10⁹"],
   ["share of the ceiling", "what the bytes or the operations (the longer) would take at the ceilings measured in this run / seconds taken; over 100 % where bytes come from a cache"],
+  ["busy", "seconds in which some kernel or copy ran on the GPU / seconds of the same run without a trace; gaps are the rest over the launches"],
   ["memory", "weights, each once + keys and values of the prompt and the new tokens + what a run adds at most; the peak is that of a process with this variant alone"],
   ["price of a million tokens", "price per hour / 3600 / decode tokens/s × 10⁶"],
 ];
@@ -112,7 +113,7 @@ export function method(page: Page, json: string): HTMLElement {
         ["system", machine.os], ["device", machine.device], ["GPU", machine.gpu ?? "none"],
       ]),
       facts("Ceilings measured in this run", [
-        ["reads", typeof ceilings?.read_gbps === "number" ? `${format.number(ceilings.read_gbps)} GB/s` : "–"], ["fp32", gops(ceilings?.fp32_gops)], ["bf16", gops(ceilings?.bf16_gops)], ["int8", gops(ceilings?.int8_gops)],
+        ["reads", typeof ceilings?.read_gbps === "number" ? `${format.number(ceilings.read_gbps)} GB/s` : "–"], ["fp32", gops(ceilings?.fp32_gops)], ["bf16", gops(ceilings?.bf16_gops)], ["fp16", gops(ceilings?.fp16_gops)], ["int8", gops(ceilings?.int8_gops)],
       ]),
       facts("Settings", Object.entries(run.flags).map(([name, value]) => [
         name.replace(/_bytes$/, "").replaceAll("_", " "), name.endsWith("_bytes") && typeof value === "number" ? format.bytes(value) : plain(value),

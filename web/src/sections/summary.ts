@@ -101,6 +101,7 @@ const kinds: Record<string, string> = {
   may_exceed: "May exceed the budget",
   not_judged: "Quality not known",
   slow_path: "Slow path",
+  cached: "Held by the caches",
   noisy: "Noisy machine",
   drift: "Drift",
   reference: "Quantised reference",

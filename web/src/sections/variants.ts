@@ -100,7 +100,9 @@ function columns(page: Page): Column[] {
       key: (v) => v.share_of_ceiling?.decode ?? null,
       cell: (v) => {
         const { decode, prefill } = v.share_of_ceiling ?? {};
-        return stacked(format.percent(decode, 2), typeof prefill === "number" ? `prefill ${unbroken(format.percent(prefill, 2))}` : null);
+        // Memory's bandwidth is no ceiling for what the caches hold.
+        const cached = (decode ?? 0) > 1 || (prefill ?? 0) > 1 ? ", from caches" : "";
+        return stacked(format.percent(decode, 2), typeof prefill === "number" ? `prefill ${unbroken(format.percent(prefill, 2))}${cached}` : cached.slice(2));
       },
     },
   ];
