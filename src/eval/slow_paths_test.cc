@@ -89,11 +89,10 @@ TEST(BoundByLaunches, WhereKernelsAreShortAndFarBelowTheirCeiling) {
   profile.kernels = {kernel};
   EXPECT_FALSE(bound_by_launches(profile)) << "nothing is known of the launches";
   profile.timeline = DeviceTimeline{2e-3, 1.2e-3, 400};
-  EXPECT_EQ(
-      bound_by_launches(profile),
-      "launches bound it: 400 kernels and copies of 3.0 us on average keep the GPU busy for 60 "
-      "% of the time, and at the ceilings their work takes 10 %; more sequences at once, or a "
-      "larger model, would fill the GPU");
+  EXPECT_EQ(bound_by_launches(profile),
+            "launches bound it: 400 kernels and copies of 3.0 us on average, little more than one "
+            "takes to begin and end, keep the GPU busy for 60 % of the time; at the ceilings their "
+            "work takes 10 %. More sequences at once, or a larger model, would fill the GPU");
   profile.timeline->launches = 40;  // of 30 us
   EXPECT_FALSE(bound_by_launches(profile));
   profile.timeline->launches = 400;
