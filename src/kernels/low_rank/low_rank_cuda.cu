@@ -38,38 +38,15 @@ __device__ float sum_of_block(float value, float* of_warps) {
   return sum;
 }
 
-/// What a row's values are to become before the product: (x - mean) * factor.
-struct Statistics {
-  float mean = 0;
-  float factor = 1;
-};
-
-__device__ Statistics statistics_of(const Args& args, const float* x, float* of_warps) {
-  Statistics result;
-  if (args.norm == nullptr) return result;
-  const int quads = args.columns / 4;
-  const auto thread = static_cast<int>(threadIdx.x);
-  const auto* const values = reinterpret_cast<const float4*>(x);
-  if (args.norm_bias != nullptr) {
-    float sum = 0;
-    for (int i = thread; i < quads; i += kDownThreads) {
-      const float4 v = values[i];
-      sum += v.x + v.y + (v.z + v.w);
-    }
-    result.mean = sum_of_block(sum, of_warps) / static_cast<float>(args.columns);
+/// The mean of LayerNorm, 0 without it.
+__device__ float mean_of(const Args& args, const float* x, float* of_warps) {
+  if (args.norm_bias == nullptr) return 0;
+  float sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < args.columns / 4; i += kDownThreads) {
+    const float4 v = reinterpret_cast<const float4*>(x)[i];
+    sum += v.x + v.y + (v.z + v.w);
   }
-  float squares = 0;
-  for (int i = thread; i < quads; i += kDownThreads) {
-    float4 v = values[i];
-    v.x -= result.mean;
-    v.y -= result.mean;
-    v.z -= result.mean;
-    v.w -= result.mean;
-    squares += v.x * v.x + v.y * v.y + (v.z * v.z + v.w * v.w);
-  }
-  const float mean_square = sum_of_block(squares, of_warps) / static_cast<float>(args.columns);
-  result.factor = rsqrtf(mean_square + args.epsilon);
-  return result;
+  return sum_of_block(sum, of_warps) / static_cast<float>(args.columns);
 }
 
 __device__ float dot(const float4& a, const float4& b, float sum) {
@@ -80,7 +57,8 @@ __device__ float dot(const float4& a, const float4& b, float sum) {
 template <int kRows>
 __global__ void __launch_bounds__(kDownThreads) down_kernel(const __grid_constant__ Args args) {
   __shared__ float of_warps[kDownWarps];
-  __shared__ float partial[kDownWarps][kRows * kRankGrain];
+  constexpr int kPlaces = kRankGrain + 1;  // of a row: its ranks' sums and its squares
+  __shared__ float partial[kDownWarps][kRows * kPlaces + kRankGrain];
   cuda_device::let_next_start();
   const int rank = static_cast<int>(blockIdx.x) * kRankGrain;
   const int row = static_cast<int>(blockIdx.y) * kRows;
@@ -93,49 +71,75 @@ __global__ void __launch_bounds__(kDownThreads) down_kernel(const __grid_constan
     const int last = args.rows - 1;
     return args.x + static_cast<std::int64_t>(row + r < last ? row + r : last) * args.columns;
   };
-  Statistics statistics[kRows];
+  float mean[kRows];
 #pragma unroll
-  for (int r = 0; r < kRows; ++r) statistics[r] = statistics_of(args, x_of(r), of_warps);
+  for (int r = 0; r < kRows; ++r) mean[r] = mean_of(args, x_of(r), of_warps);
 
+  // A norm(x) = factor A ((x - mean) weight) + A bias, so that the factor, which needs the whole
+  // row, comes last and x is read once.
   float sums[kRows][kRankGrain] = {};
+  float squares[kRows] = {};
+  float of_bias[kRankGrain] = {};
   for (int i = static_cast<int>(threadIdx.x); i < quads; i += kDownThreads) {
     float4 weights[kRankGrain];
 #pragma unroll
     for (int k = 0; k < kRankGrain; ++k)
       weights[k] = reinterpret_cast<const float4*>(a + k * args.columns)[i];
     float4 norm{1, 1, 1, 1};
-    float4 bias{};
     if (args.norm != nullptr) norm = reinterpret_cast<const float4*>(args.norm)[i];
-    if (args.norm_bias != nullptr) bias = reinterpret_cast<const float4*>(args.norm_bias)[i];
+    if (args.norm_bias != nullptr) {
+      const float4 bias = reinterpret_cast<const float4*>(args.norm_bias)[i];
+#pragma unroll
+      for (int k = 0; k < kRankGrain; ++k) of_bias[k] = dot(bias, weights[k], of_bias[k]);
+    }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       float4 v = reinterpret_cast<const float4*>(x_of(r))[i];
-      const Statistics& of = statistics[r];
-      v.x = fmaf((v.x - of.mean) * of.factor, norm.x, bias.x);
-      v.y = fmaf((v.y - of.mean) * of.factor, norm.y, bias.y);
-      v.z = fmaf((v.z - of.mean) * of.factor, norm.z, bias.z);
-      v.w = fmaf((v.w - of.mean) * of.factor, norm.w, bias.w);
+      v.x -= mean[r];
+      v.y -= mean[r];
+      v.z -= mean[r];
+      v.w -= mean[r];
+      squares[r] = dot(v, v, squares[r]);
+      v.x *= norm.x;
+      v.y *= norm.y;
+      v.z *= norm.z;
+      v.w *= norm.w;
 #pragma unroll
       for (int k = 0; k < kRankGrain; ++k) sums[r][k] = dot(v, weights[k], sums[r][k]);
     }
   }
   const int warp = static_cast<int>(threadIdx.x) / 32;
+  const auto keep = [&](int place, float value) {
+    value = sum_of_warp(value);
+    if (threadIdx.x % 32 == 0) partial[warp][place] = value;
+  };
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
+    keep(r * kPlaces + kRankGrain, squares[r]);
 #pragma unroll
-    for (int k = 0; k < kRankGrain; ++k) {
-      const float sum = sum_of_warp(sums[r][k]);
-      if (threadIdx.x % 32 == 0) partial[warp][r * kRankGrain + k] = sum;
-    }
+    for (int k = 0; k < kRankGrain; ++k) keep(r * kPlaces + k, sums[r][k]);
   }
+#pragma unroll
+  for (int k = 0; k < kRankGrain; ++k) keep(kRows * kPlaces + k, of_bias[k]);
   __syncthreads();
   const auto thread = static_cast<int>(threadIdx.x);
-  if (thread >= kRows * kRankGrain || row + thread / kRankGrain >= args.rows) return;
-  float sum = 0;
+  const int own_row = thread / kRankGrain;
+  const int own_rank = thread % kRankGrain;
+  if (own_row >= kRows || row + own_row >= args.rows) return;
+  const auto total = [&](int place) {
+    float sum = 0;
 #pragma unroll
-  for (int w = 0; w < kDownWarps; ++w) sum += partial[w][thread];
-  args.inner[static_cast<std::int64_t>(row + thread / kRankGrain) * args.ranks + rank +
-             thread % kRankGrain] = sum;
+    for (int w = 0; w < kDownWarps; ++w) sum += partial[w][place];
+    return sum;
+  };
+  float factor = 1;
+  if (args.norm != nullptr) {
+    const float mean_square =
+        total(own_row * kPlaces + kRankGrain) / static_cast<float>(args.columns);
+    factor = rsqrtf(mean_square + args.epsilon);
+  }
+  args.inner[static_cast<std::int64_t>(row + own_row) * args.ranks + rank + own_rank] =
+      fmaf(factor, total(own_row * kPlaces + own_rank), total(kRows * kPlaces + own_rank));
 }
 
 /// B's row of `output` times each of the rows of inner, which lie [kRows][ranks] in `inner`.
