@@ -137,10 +137,7 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
 }
 
 void Study::Impl::take_numerics_cost() {
-  if (options.mode == Mode::quick || options.context.device != nullptr ||
-      !results.numerics_cost.is_null()) {
-    return;
-  }
+  if (options.mode == Mode::quick || !results.numerics_cost.is_null()) return;
   for (std::size_t i = 0; i < results.variants.size(); ++i) {
     // Eager cannot promise it.
     const Variant& variant = options.variants[i];
