@@ -32,13 +32,16 @@ std::vector<Timed> Study::Impl::entries_of(const std::vector<std::size_t>& indic
                                            bool with_baseline) const {
   // Rounds that an interrupted sitting has left are whole for all of a group.
   std::size_t rounds = static_cast<std::size_t>(options.repeats);
-  const auto kept = [](const VariantResult& variant) {
-    return variant.latency ? variant.latency->tpot_seconds.samples.size() : 0;
-  };
-  for (const std::size_t index : indices) rounds = std::min(rounds, kept(results.variants[index]));
-  if (with_baseline) {
-    rounds = std::min(rounds,
-                      results.noise ? results.noise->decode_tokens_per_second.samples.size() : 0);
+  const auto has = [&](const Sampled& figure) { rounds = std::min(rounds, figure.samples.size()); };
+  for (const std::size_t index : indices) {
+    const std::optional<Latency>& latency = results.variants[index].latency;
+    if (!latency) rounds = 0;
+    if (rounds == 0) break;
+    has(latency->prefill_tokens_per_second), has(latency->ttft_seconds), has(latency->tpot_seconds);
+  }
+  if (with_baseline && !results.noise) rounds = 0;
+  if (with_baseline && rounds > 0) {
+    has(results.noise->prefill_tokens_per_second), has(results.noise->decode_tokens_per_second);
   }
   const auto prefill = static_cast<std::int64_t>(material.prefill.size());
   std::vector<Timed> entries;
