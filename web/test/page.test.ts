@@ -203,6 +203,7 @@ test("what is only judged by, or not timed, shows its quality", async () => {
   await open(results, async (page) => {
     const row = page.locator("table.variants tbody tr", { hasText: "fp32+sdpa" });
     assert.match(await row.innerText(), /judged by only: none of --variants[\s\S]*23\.15/);
+    assert.match(await row.innerText(), /MB\s+needed/);
     assert.equal(await marks(page, "perplexity", light.palette), timed.length + 1);
   });
 });

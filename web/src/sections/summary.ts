@@ -39,7 +39,7 @@ function tiles(page: Page, variant: Variant): HTMLElement {
   }
   const memory = workingBytes(variant);
   if (memory !== null) {
-    const whole = reference && variant.name !== reference.name ? workingBytes(reference) : null;
+    const whole = reference?.status === "measured" && variant.name !== reference.name ? workingBytes(reference) : null;
     shown.push(tile(format.bytes(memory), "weights, KV cache and workspace",
       whole ? `${format.percent(memory / whole, 2)} of ${results.reference}'s` : `peak ${format.bytes(neededBytes(variant))}`));
   }

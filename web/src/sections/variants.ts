@@ -69,7 +69,7 @@ function columns(page: Page): Column[] {
       title: "Memory", hint: "weights, KV cache and workspace; below it the weights alone",
       key: (v) => workingBytes(v) ?? neededBytes(v),
       cell: (v) => {
-        if (v.status === "does_not_fit") return stacked(format.bytes(neededBytes(v)), "needed");
+        if (v.status === "does_not_fit" || v.status === "reference") return stacked(format.bytes(neededBytes(v)), "needed");
         return v.memory ? stacked(format.bytes(workingBytes(v) ?? neededBytes(v)), `weights ${unbroken(format.bytes(v.memory.weights_bytes))}`) : "–";
       },
     },
