@@ -10,6 +10,7 @@
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 
@@ -75,14 +76,30 @@ void parallel_for(std::int64_t count, std::int64_t grain,
 void parallel_for_free(std::int64_t count, std::int64_t grain,
                        const std::function<void(std::int64_t, std::int64_t)>& body) {
   if (count <= 0) return;
-  std::atomic<std::int64_t> next{0};
-  const auto take = [&](std::int64_t) {
-    for (std::int64_t begin = next.fetch_add(grain, std::memory_order_relaxed); begin < count;
-         begin = next.fetch_add(grain, std::memory_order_relaxed)) {
-      body(begin, std::min(begin + grain, count));
+  const std::int64_t team = team_for(count, grain);
+  // Pieces of a thread's own part come first, so that it reads on where it is and waits for no
+  // counter that lies in another core's cache; then those that other threads have left.
+  struct alignas(64) Part {
+    std::atomic<std::int64_t> next;
+    std::int64_t end;
+  };
+  std::vector<Part> parts(static_cast<std::size_t>(team));
+  for (std::int64_t thread = 0; thread < team; ++thread) {
+    Part& part = parts[static_cast<std::size_t>(thread)];
+    const auto border = [&](std::int64_t i) { return count * i / team / grain * grain; };
+    part.next = border(thread);
+    part.end = thread + 1 == team ? count : border(thread + 1);
+  }
+  const auto take = [&](std::int64_t thread) {
+    for (std::int64_t i = 0; i < team; ++i) {
+      Part& part = parts[static_cast<std::size_t>((thread + i) % team)];
+      for (;;) {
+        const std::int64_t begin = part.next.fetch_add(grain, std::memory_order_relaxed);
+        if (begin >= part.end) break;
+        body(begin, std::min(begin + grain, part.end));
+      }
     }
   };
-  const std::int64_t team = team_for(count, grain);
   if (team == 1) return take(0);
   on_team(team, take);
 }

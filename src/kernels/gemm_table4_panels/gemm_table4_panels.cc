@@ -14,6 +14,9 @@ namespace plimsoll::kernels {
 namespace {
 
 constexpr std::int64_t kBlock = kPanelBlock;
+/// Nested scales.
+constexpr std::int64_t kScalesAhead = 32;
+
 // The table in eight bits: level ~ codes * unit. Whole numbers (int4's 0 to 15) are exact.
 struct Levels {
   std::array<std::int8_t, 16> codes{};
@@ -39,11 +42,13 @@ class PanelScales {
   PanelScales(const quant::Matrix& w, const Table4PanelKernels& kernels)
       : w_(w), kernels_(kernels), blocks_(w.columns / kBlock) {
     if (w.scales.dtype() != DType::u8) return;
-    const auto map = w.nested_table.span<float>();
-    for (std::size_t i = 0; i < map.size(); ++i) {
-      std::array<std::uint8_t, 4> bytes{};
-      std::memcpy(bytes.data(), &map[i], 4);
-      for (std::size_t plane = 0; plane < 4; ++plane) planes_[256 * plane + i] = bytes[plane];
+    std::array<std::uint32_t, 256> map{};
+    PLIMSOLL_CHECK(w.nested_table.bytes() == sizeof map);
+    std::memcpy(map.data(), w.nested_table.raw(), sizeof map);
+    for (std::size_t plane = 0; plane < 4; ++plane) {
+      for (std::size_t i = 0; i < 256; ++i) {
+        planes_[256 * plane + i] = static_cast<std::uint8_t>(map[i] >> 8 * plane);
+      }
     }
   }
 
@@ -107,6 +112,8 @@ class PanelScales {
     std::int64_t group = start / w_.nested_block;
     std::int64_t border = (group + 1) * w_.nested_block;
     float outer = absmax[static_cast<std::size_t>(std::min(group, last))];
+    // A few a panel: too slow a stream for the hardware to read ahead.
+    __builtin_prefetch(absmax.data() + std::min(group + kScalesAhead, last));
     for (std::int64_t output = 0; output < kPanelOutputs; ++output, start += blocks_) {
       buffer.outer[static_cast<std::size_t>(output)] = outer;
       buffer.outer[static_cast<std::size_t>(kPanelOutputs + output)] = outer;

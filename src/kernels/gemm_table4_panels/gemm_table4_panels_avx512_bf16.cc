@@ -28,8 +28,9 @@ __m512i plane_of(__m512i codes, __mmask64 upper, const std::uint8_t* plane) {
 }
 
 // The scales of one pair of blocks into out[2][32].
-void expand_pair(const Table4Nested& nested, const std::uint8_t* codes, const float* outer,
-                 float* out) {
+[[gnu::always_inline]] inline void expand_pair(const Table4Nested& nested,
+                                               const std::uint8_t* codes, const float* outer,
+                                               float* out) {
   const __m512 offsets = _mm512_set1_ps(nested.offset);
   const __m512i code = _mm512_loadu_si512(codes);
   const __mmask64 upper = _mm512_movepi8_mask(code);

@@ -19,7 +19,8 @@ RowTiles::RowTiles(std::int64_t rows, std::int64_t count, std::span<const int> s
 
   parallel_for(static_cast<std::int64_t>(tiles_.size()), 1,
                [&](std::int64_t begin, std::int64_t end) {
-                 Tensor row = Tensor::empty(DType::i32, {largest, count});
+                 Tensor row;  // of tiles that are interleaved
+                 if (rows > 1) row = Tensor::empty(DType::i32, {largest, count});
                  auto* source = reinterpret_cast<std::uint32_t*>(row.raw());
                  for (std::int64_t t = begin; t < end; ++t) {
                    const RowTile& tile = tiles_[static_cast<std::size_t>(t)];
