@@ -86,16 +86,6 @@ AttentionChoice choose_sdpa(const Context& context, const AttentionArgs& args) {
           kernels::attention_eager_bytes(args)};
 }
 
-void explain(const Context& context, const AttentionArgs& args, const AttentionChoice& choice) {
-  if (context.explain == nullptr) return;
-  const kv::KvLayout& layout = args.kv.layout;
-  (*context.explain)(fmt::format(
-      "attention of {} quer{}, {} heads over {} x {}, {}: {} ({})", args.q_len,
-      args.q_len == 1 ? "y" : "ies", args.heads, layout.kv_heads, layout.head_dim,
-      args.window > 0 ? fmt::format("window {}", args.window) : std::string("no window"),
-      choice.variant->name, choice.reason));
-}
-
 /// Bytes that must move, and operations, for a trace.
 struct Work {
   std::int64_t bytes = 0;
@@ -133,6 +123,16 @@ AttentionChoice choose_attention(const Context& context, const AttentionArgs& ar
   throw InputError("--attention", "implementation", "flash", "eager or sdpa: " + reasons);
 }
 
+void explain_attention(const Context& context, std::int64_t queries, std::int64_t heads,
+                       const kv::KvLayout& layout, std::int64_t window, std::string_view kernel,
+                       std::string_view reason) {
+  if (context.explain == nullptr) return;
+  (*context.explain)(fmt::format(
+      "attention of {} quer{}, {} heads over {} x {}, {}: {} ({})", queries,
+      queries == 1 ? "y" : "ies", heads, layout.kv_heads, layout.head_dim,
+      window > 0 ? fmt::format("window {}", window) : std::string("no window"), kernel, reason));
+}
+
 void require_any_order(const Context& context) {
   if (context.numerics != Numerics::invariant) return;
   throw InputError("--attention", "implementation", "eager",
@@ -162,7 +162,8 @@ Tensor attention(const Context& context, std::span<const SequenceRows> batch, st
     const kv::KvLayout& layout = args.kv.layout;
     PLIMSOLL_CHECK(width == args.heads * layout.head_dim && args.heads % layout.kv_heads == 0);
     const AttentionChoice choice = choose_attention(context, args);
-    explain(context, args, choice);
+    explain_attention(context, args.q_len, args.heads, layout, args.window, choice.variant->name,
+                      choice.reason);
     require_memory_of(args, choice);
     const Work work = work_of(args);
     // Keys and values that are not fp32 are multiplied as dense weights of theirs would be.

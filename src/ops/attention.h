@@ -48,6 +48,11 @@ AttentionChoice choose_attention(const Context& context, const kernels::Attentio
 /// is; or when context.attention cannot run it. For those who will come to it after much work.
 void require_attention_memory(const Context& context, const kernels::AttentionArgs& args);
 
+/// Tells context.explain, where there is one, the kernel that runs and why.
+void explain_attention(const Context& context, std::int64_t queries, std::int64_t heads,
+                       const kv::KvLayout& layout, std::int64_t window, std::string_view kernel,
+                       std::string_view reason);
+
 /// For eager attention, on any device: InputError under Numerics::invariant, since the libraries
 /// behind it promise no order of additions.
 void require_any_order(const Context& context);

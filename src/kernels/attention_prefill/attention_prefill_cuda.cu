@@ -367,6 +367,15 @@ void run_as_decode(const DevicePrefillArgs& args, cudaStream_t stream) {
 
 }  // namespace
 
+PrefillChoice choose_prefill(const kv::KvLayout& layout, bool as_decode) {
+  constexpr const char* kDecode = "attention_decode_cuda";
+  if (as_decode) return {kDecode, "to the bit as decoding steps"};
+  if (layout.format == KvFormat::f32) return {kDecode, "no tensor cores over fp32"};
+  const char* const refusal = hopper_refuses(layout);
+  if (refusal == nullptr) return {"attention_prefill_sm90_cuda", "wgmma"};
+  return {"attention_prefill_cuda", refusal};
+}
+
 void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {
   const kv::KvLayout& layout = args.kv.layout;
   const bool possible = layout.head_dim % 8 == 0 && layout.head_dim <= kMaxDeviceHeadDim &&
@@ -375,7 +384,7 @@ void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {
   PLIMSOLL_CUDA_CHECK(possible ? cudaSuccess : cudaErrorInvalidValue);
   if (args.as_decode) return run_as_decode(args, stream);
   const PrefillPlan plan(args);
-  if (hopper_supports(layout)) return prefill_hopper(plan, stream);
+  if (hopper_refuses(layout) == nullptr) return prefill_hopper(plan, stream);
   switch (layout.format) {
     case KvFormat::f32:
       return run_as_decode(args, stream);

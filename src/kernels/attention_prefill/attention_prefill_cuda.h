@@ -42,6 +42,13 @@ struct DevicePrefillArgs {
 /// Rows that go through attention_decode() at a time, over an f32 cache or with as_decode.
 inline constexpr std::int64_t kPrefillScratchRows = 64;
 
+/// The kernel that attention_prefill() takes for this cache and this GPU, and why.
+struct PrefillChoice {
+  const char* kernel = nullptr;  // operation_device: "attention_prefill_sm90_cuda"
+  const char* reason = nullptr;
+};
+PrefillChoice choose_prefill(const kv::KvLayout& layout, bool as_decode);
+
 /// Arithmetic as in attention_decode(). InternalError on what the members above do not allow.
 void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream);
 

@@ -82,6 +82,26 @@ TEST(AttentionPrefillCuda, Windows) {
   }
 }
 
+TEST(AttentionPrefillCuda, SaysWhichKernelItTakes) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const auto kernel = [](KvFormat format, std::int64_t head_dim, bool as_decode = false) {
+    const PrefillChoice choice = choose_prefill({format, 2, head_dim}, as_decode);
+    EXPECT_GT(std::string_view(choice.reason).size(), 0u);
+    return std::string_view(choice.kernel);
+  };
+  EXPECT_EQ(kernel(KvFormat::f32, 128), "attention_decode_cuda");
+  EXPECT_EQ(kernel(KvFormat::fp16, 128, true), "attention_decode_cuda");
+  EXPECT_EQ(kernel(KvFormat::int8, 128), "attention_prefill_cuda");
+  EXPECT_EQ(kernel(KvFormat::fp16, 256), "attention_prefill_cuda");
+  const bool hopper = cuda::devices()[0].compute_capability / 10 == 9;
+  for (const KvFormat format : {KvFormat::fp16, KvFormat::bf16}) {
+    for (const std::int64_t head_dim : {56, 64, 80, 96, 120, 128}) {
+      EXPECT_EQ(kernel(format, head_dim),
+                hopper ? "attention_prefill_sm90_cuda" : "attention_prefill_cuda");
+    }
+  }
+}
+
 // More than one launch's, and more items than multiprocessors.
 TEST(AttentionPrefillCuda, ManySequences) {
   PLIMSOLL_GPU_OR_SKIP();

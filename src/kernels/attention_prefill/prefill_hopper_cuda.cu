@@ -8,6 +8,12 @@ namespace plimsoll::kernels {
 
 namespace {
 
+#ifdef PLIMSOLL_HAS_SM90A
+constexpr bool kBuilt = true;
+#else
+constexpr bool kBuilt = false;
+#endif
+
 int multiprocessors() {
   static const int kCount = [] {
     int device = 0;
@@ -49,20 +55,35 @@ void run(const PrefillPlan& plan, cudaStream_t stream) {
 
 template <KvFormat kFormat>
 void run(const PrefillPlan& plan, cudaStream_t stream) {
-  return plan.sizes.padded_dim == 64 ? run<kFormat, 64>(plan, stream)
-                                     : run<kFormat, 128>(plan, stream);
+  switch (plan.sizes.padded_dim) {
+    case 64:
+      return run<kFormat, 64>(plan, stream);
+    case 80:
+      return run<kFormat, 80>(plan, stream);
+    case 96:
+      return run<kFormat, 96>(plan, stream);
+    default:
+      return run<kFormat, 128>(plan, stream);
+  }
 }
 
 }  // namespace
 
-bool hopper_supports([[maybe_unused]] const kv::KvLayout& layout) {
-#ifdef PLIMSOLL_HAS_SM90A
-  return gpu_generation() == 9 &&
-         (layout.format == KvFormat::fp16 || layout.format == KvFormat::bf16) &&
-         (layout.padded_dim() == 64 || layout.padded_dim() == 128);
-#else
-  return false;
-#endif
+const char* hopper_refuses(const kv::KvLayout& layout) {
+  if (!kBuilt) return "wgmma was not built, which needs sm_90a";
+  if (gpu_generation() != 9) return "the GPU has no wgmma, which sm_90 alone has";
+  if (layout.format != KvFormat::fp16 && layout.format != KvFormat::bf16) {
+    return "wgmma's kernel takes fp16 and bf16 caches";
+  }
+  switch (layout.padded_dim()) {
+    case 64:
+    case 80:
+    case 96:
+    case 128:
+      return nullptr;
+    default:
+      return "wgmma's kernel takes head dims, padded to 16, of 64, 80, 96 and 128";
+  }
 }
 
 void prefill_hopper(const PrefillPlan& plan, cudaStream_t stream) {

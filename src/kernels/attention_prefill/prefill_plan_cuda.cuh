@@ -21,9 +21,9 @@ struct PrefillPlan {
         factor(of.scale * 1.44269504088896341f) {}
 };
 
-/// The kernel of prefill_hopper_cuda.cuh: whether it was built, the GPU is one that it is for, and
-/// the cache of 16 bits and a head dim (padded to 16) of 64 or 128. All else is mma.sync's.
-bool hopper_supports(const kv::KvLayout& layout);
+/// The kernel of prefill_hopper_cuda.cuh: nullptr where it takes such a cache, or why it does not.
+/// All else is mma.sync's.
+const char* hopper_refuses(const kv::KvLayout& layout);
 void prefill_hopper(const PrefillPlan& plan, cudaStream_t stream);
 
 }  // namespace plimsoll::kernels

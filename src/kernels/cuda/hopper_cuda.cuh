@@ -130,10 +130,12 @@ __device__ inline void hold(float (&sums)[kCount]) {
 #define PLIMSOLL_NAMES32                                                                       \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
   "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define PLIMSOLL_NAMES64                                                                         \
-  PLIMSOLL_NAMES32                                                                               \
-  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, " \
-  "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define PLIMSOLL_SUMS16(d, i) PLIMSOLL_SUMS8(d, i), PLIMSOLL_SUMS8(d, i + 8)
+#define PLIMSOLL_NAMES40 PLIMSOLL_NAMES32 ", %32, %33, %34, %35, %36, %37, %38, %39"
+#define PLIMSOLL_NAMES48 PLIMSOLL_NAMES40 ", %40, %41, %42, %43, %44, %45, %46, %47"
+#define PLIMSOLL_NAMES64 \
+  PLIMSOLL_NAMES48       \
+  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
 // Sums of m64: value 4 n + j of lane 4 g + t of warp w is that of row 16 w + g + 8 (j / 2), column
 // 8 n + 2 t + j % 2.
@@ -164,17 +166,7 @@ __device__ inline void product(float (&d)[64], std::uint64_t a, std::uint64_t b,
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b_at))
 
 // d += a b: a [64, 16] in registers, which lie as operand A of mma.m16n8k16 in every warp; b
-// [16, 64 or 128] in shared memory, rows contiguous along n.
-template <bool kBf16>
-__device__ inline void product(float (&d)[64], const std::uint32_t* a, std::uint64_t b_at) {
-  if constexpr (kBf16) {
-    PLIMSOLL_WGMMA_RS("128", "bf16", PLIMSOLL_NAMES64, "%64", "%65", "%66", "%67", "%68",
-                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS32(d, 32));
-  } else {
-    PLIMSOLL_WGMMA_RS("128", "f16", PLIMSOLL_NAMES64, "%64", "%65", "%66", "%67", "%68",
-                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS32(d, 32));
-  }
-}
+// [16, 64, 80, 96 or 128] in shared memory, rows contiguous along n.
 template <bool kBf16>
 __device__ inline void product(float (&d)[32], const std::uint32_t* a, std::uint64_t b_at) {
   if constexpr (kBf16) {
@@ -183,6 +175,36 @@ __device__ inline void product(float (&d)[32], const std::uint32_t* a, std::uint
   } else {
     PLIMSOLL_WGMMA_RS("64", "f16", PLIMSOLL_NAMES32, "%32", "%33", "%34", "%35", "%36",
                       PLIMSOLL_SUMS32(d, 0));
+  }
+}
+template <bool kBf16>
+__device__ inline void product(float (&d)[40], const std::uint32_t* a, std::uint64_t b_at) {
+  if constexpr (kBf16) {
+    PLIMSOLL_WGMMA_RS("80", "bf16", PLIMSOLL_NAMES40, "%40", "%41", "%42", "%43", "%44",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS8(d, 32));
+  } else {
+    PLIMSOLL_WGMMA_RS("80", "f16", PLIMSOLL_NAMES40, "%40", "%41", "%42", "%43", "%44",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS8(d, 32));
+  }
+}
+template <bool kBf16>
+__device__ inline void product(float (&d)[48], const std::uint32_t* a, std::uint64_t b_at) {
+  if constexpr (kBf16) {
+    PLIMSOLL_WGMMA_RS("96", "bf16", PLIMSOLL_NAMES48, "%48", "%49", "%50", "%51", "%52",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS16(d, 32));
+  } else {
+    PLIMSOLL_WGMMA_RS("96", "f16", PLIMSOLL_NAMES48, "%48", "%49", "%50", "%51", "%52",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS16(d, 32));
+  }
+}
+template <bool kBf16>
+__device__ inline void product(float (&d)[64], const std::uint32_t* a, std::uint64_t b_at) {
+  if constexpr (kBf16) {
+    PLIMSOLL_WGMMA_RS("128", "bf16", PLIMSOLL_NAMES64, "%64", "%65", "%66", "%67", "%68",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS32(d, 32));
+  } else {
+    PLIMSOLL_WGMMA_RS("128", "f16", PLIMSOLL_NAMES64, "%64", "%65", "%66", "%67", "%68",
+                      PLIMSOLL_SUMS32(d, 0), PLIMSOLL_SUMS32(d, 32));
   }
 }
 

@@ -94,8 +94,13 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
   const bool one_each =
       std::ranges::all_of(rows.spans, [](const auto& span) { return span.second == 1; });
   const bool eager = context.attention == Attention::eager;
+  const bool as_decode = context.numerics == Numerics::invariant;
+  kernels::PrefillChoice choice = kernels::choose_prefill(view.layout, as_decode);
+  if (one_each) choice = {"attention_decode_cuda", "a row a sequence"};
+  if (eager) choice = {"attention_eager_cuda", "--attention eager"};
+  explain_attention(context, count, heads.query, view.layout, window, choice.kernel, choice.reason);
   if (one_each && !eager) {
-    const Scope scope(*this, "attention_decode_cuda", work_bytes, work);
+    const Scope scope(*this, choice.kernel, work_bytes, work);
     kernels::DeviceDecodeArgs args;
     args.q = q;
     args.q_stride = qkv.dim(1);
@@ -130,8 +135,7 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
   std::vector<kernels::PrefillSpan> spans;
   spans.reserve(rows.spans.size());
   for (const auto& [begin, length] : rows.spans) spans.push_back({begin, length});
-  const Scope scope(*this, eager ? "attention_eager_cuda" : "attention_prefill_cuda", work_bytes,
-                    work);
+  const Scope scope(*this, choice.kernel, work_bytes, work);
   kernels::DevicePrefillArgs args;
   args.q = q;
   args.q_stride = qkv.dim(1);
@@ -152,7 +156,7 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
     kernels::attention_eager(args, workspace.get(), stream_.get());
     return out;
   }
-  args.as_decode = context.numerics == Numerics::invariant;
+  args.as_decode = as_decode;
   args.scratch = prepared("attention", kernels::attention_decode_scratch(
                                            kernels::kPrefillScratchRows, heads.query, heads.dim));
   kernels::attention_prefill(args, stream_.get());
