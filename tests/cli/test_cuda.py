@@ -95,7 +95,7 @@ class OnTheGpu(CommandTest):
                 error = root_mean_square([a - b for a, b in zip(actual, expected)])
                 self.assertLess(error, TOLERANCES[kv] / 2 * root_mean_square(expected))
         said = self.succeed("logits", GOLDEN / "gpt2-tiny", "--ids", ids_text(IDS), "-o", self.folder / "x", "--explain",
-                            "--device", "cuda", "--attention", "eager").stderr.decode()
+                            "--device", "cuda", "--attention", "eager").stderr
         self.assertIn("attention_eager_cuda (--attention eager)", said)
         # Steps, captured as a graph.
         flags = ["--device", "cuda", "--ignore-eos", "--format", "json", "--weights", "fp16"]
