@@ -81,6 +81,27 @@ __device__ inline void copy_async(void* shared, const void* global) {
 #endif
 }
 
+// For copy_async_once().
+__device__ inline std::uint64_t policy_of_once() {
+  std::uint64_t policy = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+  return policy;
+}
+
+// copy_async() of what no kernel reads again soon: it leaves L2 before all else.
+__device__ inline void copy_async_once(void* shared, const void* global, std::uint64_t policy) {
+#if __CUDA_ARCH__ >= 800
+  const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to),
+               "l"(global), "l"(policy)
+               : "memory");
+#else
+  copy_async(shared, global);
+#endif
+}
+
 __device__ inline void close_copy_group() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");

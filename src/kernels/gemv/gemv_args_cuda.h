@@ -37,6 +37,7 @@ struct DeviceWeights {
   float input_scale = 0;  // int8_static
   std::int32_t input_zero = 0;
   bool source_bf16 = false;  // what was quantised was bf16: so are outliers and decoded weights
+  bool source_f32 = false;   // it was f32: outliers are not rounded, decoded weights are f16
 };
 
 enum class Epilogue : std::uint8_t {

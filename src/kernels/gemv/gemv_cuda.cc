@@ -52,6 +52,7 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
   view_.input_scale = packed.input_scale;
   view_.input_zero = packed.input_zero;
   view_.source_bf16 = packed.source_dtype == DType::bf16;
+  view_.source_f32 = packed.source_dtype == DType::f32;
 }
 
 UploadedWeights UploadedWeights::clone(std::string_view what) const {

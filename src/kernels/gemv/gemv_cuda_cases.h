@@ -112,8 +112,9 @@ inline std::vector<float> block_largest(const Matrix& w, const float* x) {
 }
 
 // How far output i may be off: sums of n products in fp32, in whatever order and however the tensor
-// cores round, within 2 n 2^-24 sum |x w|; and what the format's contract says of x, as a share of
-// x (16 bits) or of the largest of its block of 64.
+// cores round, within 2 n 2^-24 sum |x w|; what the format's contract says of x, as a share of
+// x (16 bits) or of the largest of its block of 64; and of outliers that the oracle rounds their
+// weights to 16 bits and the GPU x to a part of the largest outlier.
 inline std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
   const Matrix& w = *args.weight;
   const Tensor decoded = quant::decode(w);
@@ -123,20 +124,31 @@ inline std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
                       : w.format == WeightFormat::fp32 ? 0
                                                        : 0x1p-11;
   const bool blocks = w.table.defined() || is_grouped(w);
+  const double of_weights = w.source_dtype == DType::bf16  ? 0x1p-8
+                            : w.source_dtype == DType::f16 ? 0x1p-11
+                                                           : 0;
   // Codes are multiplied before their zero points come off: at most 15 times a scale of 1.01.
   const double code = is_grouped(w) ? 16 : 0;
   std::vector<float> bounds;
   bounds.reserve(static_cast<std::size_t>(args.rows * w.rows));
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const std::vector<float> largest = block_largest(w, args.x + r * w.columns);
+    const float largest_of_row = *std::ranges::max_element(largest);
     for (std::int64_t n = 0; n < w.rows; ++n) {
       double sum = 0;
       double blurred = 0;
+      double of_outliers = 0;
       for (std::int64_t k = 0; k < w.columns; ++k) {
         const double weight = std::fabs(decoded.data<float>()[n * w.columns + k]);
         sum += std::fabs(args.x[r * w.columns + k]) * (weight + code);
         if (blocks) blurred += 0.51 / 32639 * largest[static_cast<std::size_t>(k)] * weight;
+        if (const float x = std::fabs(args.x[r * w.columns + k]);
+            w.outlier_threshold > 0 && x >= w.outlier_threshold) {
+          blurred += x * (weight * of_weights + (of_weights > 0 ? 0x1p-25 : 0));
+          of_outliers += weight;
+        }
       }
+      blurred += of_outliers * 0.51 / (127 << 16) * largest_of_row;
       const double unit = (static_cast<double>(w.columns) + 64) * 0x1p-23;
       bounds.push_back(static_cast<float>(sum * (unit + (blocks ? 0 : of_x)) + blurred));
     }

@@ -38,13 +38,25 @@ TEST(GemvCuda, ShapesOnBothSidesOfEveryBorder) {
   }
 }
 
-TEST(GemvCuda, OutliersGoTheSixteenBitWay) {
+// The widest row that there may be, of which every column is an outlier in the product's integers.
+Matrix make_wide(DType dtype) {
+  Matrix w = make_matrix(WeightFormat::int8, 16, 16384, 5);
+  w.outlier_threshold = 0.01f;
+  w.source_dtype = dtype;
+  return w;
+}
+
+TEST(GemvCuda, OutliersKeepTheirPrecision) {
   PLIMSOLL_GPU_OR_SKIP();
   Matrix w = make_matrix(WeightFormat::int8, 100, 512, 4);
-  w.outlier_threshold = 6;
-  for (const DType dtype : {DType::f16, DType::bf16}) {
+  for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
     w.source_dtype = dtype;
-    for (const int rows : {1, 3, 9, 16}) expect_oracle(w, {rows, plain(w)});
+    // Some columns, all but the smallest, none.
+    for (const float threshold : {6.0f, 0.01f, 1e4f}) {
+      w.outlier_threshold = threshold;
+      for (const int rows : {1, 3, 9, 16}) expect_oracle(w, {rows, plain(w)});
+    }
+    expect_oracle(make_wide(dtype), {1, plain(make_wide(dtype))});
   }
 }
 

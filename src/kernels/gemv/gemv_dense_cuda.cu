@@ -20,6 +20,7 @@ struct DenseStage {
   static constexpr int kColumns = chunk_columns(kWeights);
   static constexpr bool kNeedsAll = false;
   static constexpr bool kGathers = false;
+  static constexpr bool kZeroed = false;
   static constexpr int kBytes = kWeights == Format::f32 ? 4 : 2;
 
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int places) {
@@ -73,7 +74,12 @@ struct Dense : DenseBase<kWeights, kPlaces> {
       for (float& sum : block) sum = 0;
   }
 
-  __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
+  __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk, int count) {
+    for_chunks<DenseBase<kWeights, kPlaces>::kUnroll>(
+        count, [&](int i) { multiply_one(codes + i * kCodeBytes, chunk + i); });
+  }
+
+  __device__ void multiply_one(const unsigned char* codes, int chunk) {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
@@ -143,7 +149,12 @@ struct Single : DenseBase<Format::f32, kPlaces> {
     for (auto& token : sums) token[0] = token[1] = 0;
   }
 
-  __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk) {
+  __device__ void multiply(const unsigned char* codes, const unsigned char*, int chunk, int count) {
+    for_chunks<DenseBase<Format::f32, kPlaces>::kUnroll>(
+        count, [&](int i) { multiply_one(codes + i * kCodeBytes, chunk + i); });
+  }
+
+  __device__ void multiply_one(const unsigned char* codes, int chunk) {
     const float4 w = reinterpret_cast<const float4*>(codes)[lane];
     const float* x = activations + (chunk - first_chunk) * kPlaces * kColumns + lane % 4 * 2;
 #pragma unroll

@@ -26,21 +26,28 @@ __device__ inline float activated(Epilogue epilogue, float value) {
   return value;
 }
 
-/// Rows g and g + 8 of a tile, for one token: where they go. `before` is read_pair()'s.
+/// Rows g and g + 8 of a tile, for one token: where they go. `bias` is read_bias()'s, `before`
+/// read_pair()'s.
 __device__ inline void write_pair(const Plan& plan, int row0, int row1, int token, float first,
-                                  float second, const float2& before) {
+                                  float second, const float2& bias, const float2& before) {
   const Args& args = plan.args;
   const int all = static_cast<int>(plan.w.order.rows);
-  if (args.bias != nullptr) {
-    if (row0 < all) first += args.bias[row0];
-    if (row1 < all) second += args.bias[row1];
-  }
+  first = __fadd_rn(first, bias.x);  // never as one with a product before
+  second = __fadd_rn(second, bias.y);
   if (args.epilogue == Epilogue::swiglu) {
     if (row1 < all) args.y[token * (all / 2) + row0] = silu(first) * second;
     return;
   }
   if (row0 < all) args.y[token * all + row0] = before.x + activated(args.epilogue, first);
   if (row1 < all) args.y[token * all + row1] = before.y + activated(args.epilogue, second);
+}
+
+/// The rows' bias: comes from memory, and is known before the activations.
+__device__ inline float2 read_bias(const Plan& plan, int row0, int row1) {
+  const float* bias = plan.args.bias;
+  if (bias == nullptr) return {0, 0};
+  const int all = static_cast<int>(plan.w.order.rows);
+  return {row0 < all ? bias[row0] : 0, row1 < all ? bias[row1] : 0};
 }
 
 /// What y holds there before: the residual stream. 0 for the other epilogues.

@@ -25,8 +25,8 @@ inline constexpr std::uint32_t kLeastShared = 115 * 1024;
 struct SharedLayout {
   std::uint32_t raw;          // [columns] f32: a row as it comes
   std::uint32_t norm;         // [columns] f32, then the norm's bias
+  std::uint32_t partial;      // [tiles][F::kSlices][16] sums; where raw was
   std::uint32_t activations;  // Prepared
-  std::uint32_t partial;      // [tiles][F::kSlices][16] sums
   std::uint32_t meta;         // row_meta of the block's tiles
   std::uint32_t nested;       // table4_dq's nested table
   std::uint32_t statistics;   // f32 [kStatisticFloats]
@@ -44,11 +44,12 @@ SharedLayout shared_layout(const Plan& plan) {
   SharedLayout at{};
   at.raw = round(StreamOf<F>::kRingBytes);
   at.norm = at.raw + round(plan.w.columns * 4);
-  at.activations = at.norm + round(plan.w.columns * 4 * norms);
-  at.partial =
-      at.activations + prepared_layout<typename F::Stage>(plan.w.chunks, plan.args.rows).total;
-  at.meta = at.partial +
-            round(tiles * F::kSlices * kTileRows * static_cast<int>(sizeof(typename F::Sum)));
+  at.partial = at.raw;
+  const std::uint32_t partial =
+      round(tiles * F::kSlices * kTileRows * static_cast<int>(sizeof(typename F::Sum)));
+  const std::uint32_t row = at.norm - at.raw + round(plan.w.columns * 4 * norms);
+  at.activations = at.raw + (row > partial ? row : partial);
+  at.meta = at.activations + prepared_layout<typename F::Stage>(plan.w.chunks, 1).total;
   at.nested = at.meta + round(tiles * kTileRows * row_meta_floats(F::kFormat) * 4);
   at.statistics = at.nested + (F::kFormat == Format::table4_dq ? 1024 : 0);
   at.total = at.statistics + round(kStatisticFloats * 4);
@@ -115,12 +116,24 @@ __global__ void __launch_bounds__(kThreads, 1)
         cuda_device::copy_async(norm + columns + c, plan.args.norm_bias + c);
     }
   }
+  const Prepared prepared =
+      prepared_layout<typename F::Stage>(plan.w.chunks, 1).at(shared + at.activations);
+  if constexpr (F::Stage::kZeroed) {
+    const int bytes = plan.w.chunks * static_cast<int>(F::Stage::activation_bytes(1));
+    for (int i = static_cast<int>(threadIdx.x) * 16; i < bytes; i += kThreads * 16)
+      *reinterpret_cast<uint4*>(prepared.activations + i) = uint4{};
+  }
+  const int tile = static_cast<int>(threadIdx.x) / 8;
+  const int g = static_cast<int>(threadIdx.x) % 8;
+  const auto row_of = [&](int local, int j) {
+    return static_cast<int>(plan.w.order.row(block + local * grid, j));
+  };
+  float2 bias{};
+  if (tile < tiles) bias = read_bias(plan, row_of(tile, g), row_of(tile, g + 8));
   __syncthreads();
   cuda_device::wait_for_previous();
 
   // The row as it comes, the norm's factor, and into the format's form.
-  const Prepared prepared =
-      prepared_layout<typename F::Stage>(plan.w.chunks, 1).at(shared + at.activations);
   auto* statistics = reinterpret_cast<float*>(shared + at.statistics);
   for (int c = row.own_begin + lane * 4; c < row.own_end; c += 128)
     cuda_device::copy_async(raw + c, plan.args.x + c);
@@ -131,11 +144,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (row.gather != nullptr) __syncthreads();  // from other warps' shares
   F::Stage::put(plan, prepared, 0, row, statistics + 2 * kWarps);
   __syncthreads();
-  const int tile = static_cast<int>(threadIdx.x) / 8;
-  const int g = static_cast<int>(threadIdx.x) % 8;
-  const auto row_of = [&](int local, int j) {
-    return static_cast<int>(plan.w.order.row(block + local * grid, j));
-  };
   float2 before{};
   if (tile < tiles) before = read_pair(plan, row_of(tile, g), row_of(tile, g + 8), 0);
 
@@ -150,12 +158,15 @@ __global__ void __launch_bounds__(kThreads, 1)
   for (int local = tile; local < tiles; local += kThreads / 8) {
     const int row0 = row_of(local, g);
     const int row1 = row_of(local, g + 8);
-    if (local > tile) before = read_pair(plan, row0, row1, 0);
+    if (local > tile) {
+      bias = read_bias(plan, row0, row1);
+      before = read_pair(plan, row0, row1, 0);
+    }
     const auto total = [&](int j) {
       return format.finish(sum_of_slices<F>(partial + local * F::kSlices * kTileRows + j), local, j,
                            0);
     };
-    write_pair(plan, row0, row1, 0, total(g), total(g + 8), before);
+    write_pair(plan, row0, row1, 0, total(g), total(g + 8), bias, before);
   }
 }
 

@@ -210,9 +210,6 @@ Support can_pack_one(const Matrix& part, Format format) {
   if (format == Format::int8 && part.outliers_by_batch && part.outlier_threshold > 0) {
     return Support::no("outliers by batch");
   }
-  if (format == Format::int8 && part.outlier_threshold > 0 && part.source_dtype == DType::f32) {
-    return Support::no("outlier products in fp32");
-  }
   return Support::yes();
 }
 

@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   cuda_device::wait_for_copies<0>();
   __syncthreads();
 
-  F format(plan, {activations, whole.outliers, whole.absmax}, first_chunk, meta, nested, lane);
+  F format(plan, {activations, whole.outliers, whole.scales}, first_chunk, meta, nested, lane);
   auto* sums = reinterpret_cast<Sum*>(shared + at.sums);
   // Where several warps have slices of a quarter, one adds its sums after the other.
   constexpr int kChain = Division::kChain;
@@ -186,8 +186,10 @@ __global__ void __launch_bounds__(kThreads, 1)
     to.row1 = static_cast<int>(plan.w.order.row(tile, to.g + 8));
     return to;
   };
+  float2 bias{};
   float2 before[4] = {};
   const auto read_before = [&](const Place& to) {
+    bias = read_bias(plan, to.row0, to.row1);
 #pragma unroll
     for (int t = 0; t < 4; ++t) {
       if (to.token + t < rows) before[t] = read_pair(plan, to.row0, to.row1, to.token + t);
@@ -222,7 +224,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       if (token >= rows) break;
       write_pair(plan, to.row0, to.row1, token,
                  format.finish(total[0].of[t], to.local, to.g, token),
-                 format.finish(total[1].of[t], to.local, to.g + 8, token), before[t]);
+                 format.finish(total[1].of[t], to.local, to.g + 8, token), bias, before[t]);
     }
   }
   cluster.sync();  // no block ends while another reads its sums

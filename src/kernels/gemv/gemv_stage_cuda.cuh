@@ -19,16 +19,16 @@ PLIMSOLL_HOST_DEVICE constexpr std::uint32_t round_up(std::uint32_t bytes, std::
 /// has are never written: what is made of them is not used.
 struct Prepared {
   unsigned char* activations;  // [chunks][Stage::activation_bytes(places)]
-  unsigned char* outliers;     // [chunks][Stage::outlier_bytes(places)]: int8's, in 16 bits
-  float* absmax;               // [places]: int8's
+  unsigned char* outliers;     // [chunks][Stage::outlier_bytes(places)]: int8's of several rows
+  float* scales;               // [places][2]: int8's
 };
 
 /// Bytes at which they lie after one another.
 struct PreparedLayout {
-  std::uint32_t outliers, absmax, total;
+  std::uint32_t outliers, scales, total;
 
   __device__ Prepared at(unsigned char* base) const {
-    return {base, base + outliers, reinterpret_cast<float*>(base + absmax)};
+    return {base, base + outliers, reinterpret_cast<float*>(base + scales)};
   }
 };
 
@@ -37,13 +37,30 @@ PLIMSOLL_HOST_DEVICE constexpr PreparedLayout prepared_layout(int chunks, int pl
   PreparedLayout layout{};
   const auto count = static_cast<std::uint32_t>(chunks);
   layout.outliers = round_up(count * Stage::activation_bytes(places), 128);
-  layout.absmax = layout.outliers + round_up(count * Stage::outlier_bytes(places), 128);
-  layout.total = layout.absmax + round_up(static_cast<std::uint32_t>(places) * 4, 128);
+  layout.scales = layout.outliers + round_up(count * Stage::outlier_bytes(places), 128);
+  layout.total = layout.scales + round_up(static_cast<std::uint32_t>(places) * 8, 128);
   return layout;
 }
 
 __device__ inline float4 load4(const float* from) {
   return *reinterpret_cast<const float4*>(from);
+}
+
+// An f32 whose last bit counts 1: an integer below 2^22 added to its bits is added to its value.
+inline constexpr std::int32_t kMagicBits = 0x4b400000;
+inline constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
+
+/// kMagicBits + __float2int_rn(x), for |x| < 2^22: its low bytes are the integer's.
+__device__ inline std::uint32_t integer_bits(float x) {
+  return __float_as_uint(__fadd_rn(x, kMagic));
+}
+
+/// Byte kByte of each word.
+template <int kByte>
+__device__ inline std::uint32_t bytes_of(const std::uint32_t (&words)[4]) {
+  constexpr unsigned kPair = kByte | (4 + kByte) << 4;
+  return __byte_perm(__byte_perm(words[0], words[1], kPair), __byte_perm(words[2], words[3], kPair),
+                     0x5410);
 }
 
 /// The sum (or the largest) over the block; `parts` [kWarps] is for this call alone until every
@@ -61,8 +78,8 @@ __device__ inline float across_block(float value, float* parts, int warp, int la
   return value;
 }
 
-/// Floats of shared memory that a row's statistics take: mean, variance, and the format's.
-inline constexpr int kStatisticFloats = 3 * kWarps;
+/// Floats of shared memory that a row's statistics take: mean, variance, and two of the format's.
+inline constexpr int kStatisticFloats = 4 * kWarps;
 
 /// One row of activations in shared memory, as a warp sees it.
 struct Row {

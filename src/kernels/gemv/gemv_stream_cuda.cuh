@@ -1,5 +1,6 @@
 // A warp's weights: its chunks, tile after tile, as one stream through a ring of slots in shared
-// memory that asynchronous copies fill.
+// memory that asynchronous copies fill. They leave L2 first, so that what each step reads again
+// stays there: norms, biases, row_meta, and the activations.
 #pragma once
 
 #include "kernels/gemv/gemv_stage_cuda.cuh"
@@ -14,6 +15,18 @@ struct Share {
   int first, step;  // see above
   int begin, end;   // chunks of each
 };
+
+/// fn(i) for `count` chunks of a step.
+template <int kUnroll, class Fn>
+__device__ inline void for_chunks(int count, Fn&& fn) {
+  if (count == kUnroll) {
+#pragma unroll
+    for (int i = 0; i < kUnroll; ++i) fn(i);
+  } else {
+#pragma unroll 1
+    for (int i = 0; i < count; ++i) fn(i);
+  }
+}
 
 template <Format kFormat, int kStages, int kUnroll, int kGroups>
 class WeightStream {
@@ -41,7 +54,8 @@ class WeightStream {
     for (int i = 0; i < kStages - 1; ++i) request();
   }
 
-  /// Multiplies all: format.begin_tile(local), format.multiply() of each chunk, end_tile(local).
+  /// Multiplies all: format.begin_tile(local), format.multiply(codes, scales, chunk, count) of each
+  /// kUnroll chunks, at the end fewer, end_tile(local).
   template <class F, class EndTile>
   __device__ void multiply(F& format, EndTile&& end_tile) {
     const unsigned char* taken = ring_;
@@ -50,17 +64,8 @@ class WeightStream {
       for (int chunk = share_.begin; chunk < share_.end; chunk += kUnroll) {
         cuda_device::wait_for_copies<kStages - 2>();
         __syncwarp();
-        const auto multiply_one = [&](int i) {
-          format.multiply(taken + i * kCodeBytes, taken + kUnroll * kCodeBytes + i * kScales,
-                          chunk + i);
-        };
-        if (chunk + kUnroll <= share_.end) {
-#pragma unroll
-          for (int i = 0; i < kUnroll; ++i) multiply_one(i);
-        } else {
-#pragma unroll 1
-          for (int i = 0; i < share_.end - chunk; ++i) multiply_one(i);
-        }
+        format.multiply(taken, taken + kUnroll * kCodeBytes, chunk,
+                        min(kUnroll, share_.end - chunk));
         taken = taken == ring_ + (kStages - 1) * kSlot ? ring_ : taken + kSlot;
         __syncwarp();  // every lane has read the slot before, which is filled next
         request();
@@ -78,10 +83,11 @@ class WeightStream {
 #pragma unroll
       for (int i = 0; i < kUnroll; ++i) {
         if (i < count)
-          cuda_device::copy_async(slot_ + i * kCodeBytes + lane_ * 16, codes_ + i * kCodeBytes);
+          cuda_device::copy_async_once(slot_ + i * kCodeBytes + lane_ * 16, codes_ + i * kCodeBytes,
+                                       policy_);
       }
       if (kScales > 0 && lane_ < count * kScales / 16) {
-        cuda_device::copy_async(slot_ + kUnroll * kCodeBytes + lane_ * 16, scales_);
+        cuda_device::copy_async_once(slot_ + kUnroll * kCodeBytes + lane_ * 16, scales_, policy_);
       }
       codes_ += count * kCodeBytes;
       scales_ += count * kScales;
@@ -105,6 +111,7 @@ class WeightStream {
   const unsigned char* scales_;
   std::int64_t to_next_tile_;  // chunks
   int head_tile_, head_, lane_;
+  std::uint64_t policy_ = cuda_device::policy_of_once();
 };
 
 /// What is known of the block's rows before any activation, copied into shared memory.

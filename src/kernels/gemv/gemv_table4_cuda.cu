@@ -4,6 +4,11 @@
 // int4 and gptq: codes are bytes after a mask. Products are then int8's; activations are 15-bit
 // integers, a scale for each block of 64 columns, which go through the tensor cores as two columns
 // of bytes: x = 256 high + low.
+//
+// Of the eight columns of an operand one row fills two. So four chunks' activations are its
+// columns, each chunk's weights are multiplied with all of them, and lane 4g + t keeps what is
+// chunk t's: what comes after the tensor cores, and the scales before it, are done once for four
+// chunks.
 #include "kernels/gemv/gemv_rows_cuda.cuh"
 
 namespace plimsoll::kernels::gemv {
@@ -12,9 +17,6 @@ namespace {
 
 using namespace cuda_device;
 
-// An f32 whose last bit counts 1: an integer below 2^22 added to its bits is added to its value.
-constexpr std::int32_t kMagicBits = 0x4b400000;
-constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
 // The largest 15-bit activation whose two bytes are within s8.
 constexpr float kLargest = 127 * 256 + 127;
 
@@ -32,6 +34,7 @@ struct Table4Stage {
   static constexpr int kColumns = 64;
   static constexpr bool kNeedsAll = false;
   static constexpr bool kGathers = kUniform;
+  static constexpr bool kZeroed = false;
 
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t scales_bytes(int places) {
     return round_up(static_cast<std::uint32_t>(places) * 4, 16);
@@ -55,20 +58,17 @@ struct Table4Stage {
     for (int i = 8; i > 0; i /= 2)
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, i));
     const float scale = largest < 0x1p-100f ? 0.0f : kLargest / largest;
-    const int q[4] = {__float2int_rn(v.x * scale), __float2int_rn(v.y * scale),
-                      __float2int_rn(v.z * scale), __float2int_rn(v.w * scale)};
-    int sum = q[0] + q[1] + q[2] + q[3];
+    const std::uint32_t q[4] = {
+        integer_bits(__fmul_rn(v.x, scale)), integer_bits(__fmul_rn(v.y, scale)),
+        integer_bits(__fmul_rn(v.z, scale)), integer_bits(__fmul_rn(v.w, scale))};
+    int sum = 0;
     if constexpr (kUniform) {
+      for (const std::uint32_t bits : q) sum += static_cast<int>(bits) - kMagicBits;
       for (int i = 8; i > 0; i /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, i);
     }
     if (!inside) return;
-    std::uint32_t high_bytes = 0;
-    std::uint32_t low_bytes = 0;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      high_bytes |= (static_cast<std::uint32_t>((q[i] + 128) >> 8) & 0xff) << (8 * i);
-      low_bytes |= (static_cast<std::uint32_t>(q[i]) & 0xff) << (8 * i);
-    }
+    const std::uint32_t low_bytes = bytes_of<0>(q);
+    const std::uint32_t high_bytes = bytes_of<1>({q[0] + 128, q[1] + 128, q[2] + 128, q[3] + 128});
     const int places = plan.places;
     unsigned char* at = to.activations + c / kColumns * activation_bytes(places);
     *reinterpret_cast<std::uint32_t*>(at + token * 128 + c % kColumns) = high_bytes;
@@ -83,18 +83,21 @@ struct Table4Stage {
   }
 };
 
-// kPlaces: 1, or a multiple of four. Each is two columns of the product.
+// kPlaces: 1, or a multiple of four. Each is two columns of the product. Sums: two chunks' products
+// are added, then to the sum so far, whatever kPlaces is.
 template <Format kWeights, int kPlaces>
 struct Table4 {
   static constexpr Format kFormat = kWeights;
   static constexpr bool kUniform = kWeights == Format::int4;
-  static constexpr int kSlices = 4;
+  static constexpr int kSlices = 8;
   static constexpr int kUnroll = kPlaces == 1 ? 4 : 2;
   static constexpr int kStages = kPlaces == 1 ? 3 : 4;
   static constexpr int kRows = kPlaces;
   static constexpr int kBlocks = (kPlaces + 3) / 4;
+  static constexpr int kScales = scale_bytes(kWeights);
   using Stage = Table4Stage<kUniform>;
   using Sum = float;
+  static constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
 
   __device__ Table4(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
                     const float* nested, int lane)
@@ -102,8 +105,8 @@ struct Table4 {
         meta(reinterpret_cast<const RowScales*>(meta)),
         nested(nested),
         first_chunk(first_chunk),
-        columns_at(min(lane / 4, kPlaces * 2 - 1) * 64 + lane % 4 * 16),
-        scales_at(kPlaces * 128 + min(lane % 4, kPlaces - 1) * 4),
+        columns_at((kPlaces == 1 ? lane / 4 % 2 : lane / 4) * 64 + lane % 4 * 16),
+        scales_at(kPlaces * 128 + (kPlaces == 1 ? 0 : lane % 4) * 4),
         lane(lane),
         low{plan.w.low_levels[0], plan.w.low_levels[1]},
         high{plan.w.high_levels[0], plan.w.high_levels[1]} {}
@@ -139,33 +142,99 @@ struct Table4 {
     }
   }
 
-  __device__ void multiply(const unsigned char* codes, const unsigned char* scales, int chunk) {
+  __device__ void multiply(const unsigned char* codes, const unsigned char* scales, int chunk,
+                           int count) {
+    if constexpr (kPlaces == 1) {
+      multiply_four(codes, scales, chunk, count);
+    } else {
+      Products first;
+      multiply_one(first, codes, scales, chunk);
+      if (count == 2) {
+        Products second;
+        multiply_one(second, codes + kCodeBytes, scales + kScales, chunk + 1);
+#pragma unroll
+        for (int block = 0; block < kBlocks; ++block) {
+          first.of[block].x = __fadd_rn(first.of[block].x, second.of[block].x);
+          first.of[block].y = __fadd_rn(first.of[block].y, second.of[block].y);
+        }
+      }
+#pragma unroll
+      for (int block = 0; block < kBlocks; ++block) add(block, first.of[block]);
+    }
+  }
+
+  __device__ void add(int block, const float2& products) {
+    sums[block][0] = __fadd_rn(sums[block][0], products.x);
+    sums[block][1] = __fadd_rn(sums[block][1], products.y);
+  }
+
+  // Of a chunk and rows g and g + 8, for a token each block.
+  struct Products {
+    float2 of[kBlocks];
+  };
+
+  // What integers mean: `x` is the chunk's activations, `p` high and low of both rows.
+  __device__ float2 scaled(const std::int32_t (&p)[4], const OfRows& of, const unsigned char* x,
+                           int block) const {
+    const float of_x = *reinterpret_cast<const float*>(x + scales_at + block * 16);
+    float row0 = fmaf(256, __int_as_float(p[0]) - kMagic, __int_as_float(p[1]) - kMagic);
+    float row1 = fmaf(256, __int_as_float(p[2]) - kMagic, __int_as_float(p[3]) - kMagic);
+    if constexpr (kUniform) {
+      const float all = *reinterpret_cast<const float*>(
+          x + scales_at + block * 16 + static_cast<int>(Stage::scales_bytes(kPlaces)));
+      row0 = fmaf(-of.zero0, all, row0);
+      row1 = fmaf(-of.zero1, all, row1);
+    }
+    return {__fmul_rn(row0, of.scale0 * of_x), __fmul_rn(row1, of.scale1 * of_x)};
+  }
+
+  __device__ void multiply_one(Products& products, const unsigned char* codes,
+                               const unsigned char* scales, int chunk) const {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
     const OfRows of = of_rows(scales, chunk);
-    constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
     const unsigned char* x = activations + (chunk - first_chunk) * kStride;
-    std::int32_t products[kBlocks][4];
+    std::int32_t integers[kBlocks][4];
     uint4 values[kBlocks];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block)
       values[block] = *reinterpret_cast<const uint4*>(x + columns_at + block * 512);
-    multiply_bytes<0>(products, w.x, w.z, values);
-    multiply_bytes<1>(products, w.y, w.w, values);
+    multiply_bytes<0>(integers, w.x, w.z, values);
+    multiply_bytes<1>(integers, w.y, w.w, values);
 #pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-      const float of_x = *reinterpret_cast<const float*>(x + scales_at + block * 16);
-      const auto& p = products[block];
-      float row0 = fmaf(256, __int_as_float(p[0]) - kMagic, __int_as_float(p[1]) - kMagic);
-      float row1 = fmaf(256, __int_as_float(p[2]) - kMagic, __int_as_float(p[3]) - kMagic);
-      if constexpr (kUniform) {
-        const float all = *reinterpret_cast<const float*>(
-            x + scales_at + block * 16 + static_cast<int>(Stage::scales_bytes(kPlaces)));
-        row0 = fmaf(-of.zero0, all, row0);
-        row1 = fmaf(-of.zero1, all, row1);
-      }
-      sums[block][0] = fmaf(row0, of.scale0 * of_x, sums[block][0]);
-      sums[block][1] = fmaf(row1, of.scale1 * of_x, sums[block][1]);
+    for (int block = 0; block < kBlocks; ++block)
+      products.of[block] = scaled(integers[block], of, x, block);
+  }
+
+  // Four chunks of one row; at the end of a tile `count`, and weights that are not used.
+  __device__ void multiply_four(const unsigned char* codes, const unsigned char* scales, int chunk,
+                                int count) {
+    static_assert(kUnroll == 4);
+    const unsigned char* x = activations + (chunk - first_chunk) * kStride;
+    const uint4 values[1] = {
+        *reinterpret_cast<const uint4*>(x + min(lane / 8, count - 1) * kStride + columns_at)};
+    std::int32_t integers[kUnroll][1][4];
+#pragma unroll
+    for (int i = 0; i < kUnroll; ++i) {
+      const uint4 w = reinterpret_cast<const uint4*>(codes + i * kCodeBytes)[lane];
+      multiply_bytes<0>(integers[i], w.x, w.z, values);
+      multiply_bytes<1>(integers[i], w.y, w.w, values);
     }
+    const int t = lane % 4;
+    const int own = min(t, count - 1);
+    std::int32_t p[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const std::int32_t below = t % 2 == 0 ? integers[0][0][i] : integers[1][0][i];
+      const std::int32_t above = t % 2 == 0 ? integers[2][0][i] : integers[3][0][i];
+      p[i] = t < 2 ? below : above;
+    }
+    float2 products = scaled(p, of_rows(scales + own * kScales, chunk + own), x + own * kStride, 0);
+    if (t >= count) products = {0, 0};
+    products.x = __fadd_rn(products.x, __shfl_xor_sync(0xffffffffu, products.x, 1));
+    products.y = __fadd_rn(products.y, __shfl_xor_sync(0xffffffffu, products.y, 1));
+    add(0, products);  // lane 4g's is the sum
+    add(0,
+        {__shfl_xor_sync(0xffffffffu, products.x, 2), __shfl_xor_sync(0xffffffffu, products.y, 2)});
   }
 
   // Eight codes a lane of rows g and g + 8.
