@@ -5,8 +5,9 @@
 //   block   8 warps (4 over f32). Warp w has blocks w, w + 8, ... of the split. Keys come into one
 //           slot of shared memory and values into another by asynchronous copies, each requested
 //           when the one before has been used. Several blocks on a multiprocessor keep memory busy
-//   end     the warps' sums are put together in shared memory, the splits' by the last block of the
-//           row and head to be done, both in their order
+//   end     the warps' sums are put together in shared memory, the splits' by the block of the
+//   row's
+//           and head's last split, both in their order
 #include "kernels/attention_decode/attention_decode_cuda.h"
 #include "kernels/attention_decode/decode_sums_cuda.cuh"
 #include "kernels/cuda/launch_cuda.cuh"
@@ -80,7 +81,6 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
   extern __shared__ __align__(128) unsigned char shared[];
   __shared__ float2 angles[kMaxDeviceHeadDim / 2];
   __shared__ Totals warp_totals[kQueries][kWarps];
-  __shared__ bool is_last;
   cuda_device::let_next_start();
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -95,11 +95,10 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
 
   unsigned char* const keys = shared + 2 * warp * at.slot;
   unsigned char* const values = keys + at.slot;
-  const std::int32_t* const table = table_of(args.kv, work.row);
   // int8's scales of values come with the keys: weights are multiplied with them.
   const auto request = [&](int b, bool key) {
     if (b < work.blocks) {
-      const std::int64_t block = table[b];
+      const std::int64_t block = work.table[b];
       const std::int64_t scales = block * sizes.block_scales + work.kv_head * kBlockTokens;
       copy_codes(
           key ? keys : values,
@@ -134,7 +133,7 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
   }
   // Blocks of other queries of the same KV head write the same bits.
   if (args.k != nullptr && work.split == work.splits - 1 && warp < 2) {
-    append(plan, work, table[work.position / kBlockTokens], angles, warp == 0, lane);
+    append(plan, work, work.table[work.position / kBlockTokens], angles, warp == 0, lane);
   }
   __syncthreads();
   if (!early) {
@@ -201,6 +200,7 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
   }
   __syncthreads();
   const int quads = sizes.padded_dim / 4;
+  const bool joins = work.split == work.splits - 1;
   const std::int64_t split_of_first =
       (work.row * args.heads + work.first_head(plan)) * static_cast<std::int64_t>(kMaxSplits) +
       work.split;
@@ -215,24 +215,19 @@ __global__ void __launch_bounds__(decode_warps(kFormat) * 32, kExactTiles<kTiles
     }
     if (work.splits == 1) {
       write_output(plan, work, query, element, sum, totals[query].y);
+    } else if (joins) {
+      // Where the first warp's were, which no other thread reads.
+      *reinterpret_cast<float4*>(of_warps + query * stride + element) = sum;
     } else {
       const std::int64_t split = split_of_first + query * kMaxSplits;
-      *reinterpret_cast<float4*>(plan.split_sums + split * sizes.padded_dim + element) = sum;
-      if (element == 0) plan.split_totals[split] = totals[query];
+      if (element == 0) hand_over(plan.split_totals + split, totals[query]);
+      hand_over(reinterpret_cast<float4*>(plan.split_sums + split * sizes.padded_dim + element),
+                sum);
     }
   }
-  if (work.splits == 1) return;
+  if (work.splits == 1 || !joins) return;
   __syncthreads();
-  if (thread == 0) {
-    const auto last = static_cast<unsigned>(work.splits - 1);
-    const int counter = work.row * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y);
-    __threadfence();  // the barrier has made the block's writes this thread's
-    is_last = atomicInc(plan.counters + counter, last) == last;
-    __threadfence();
-  }
-  __syncthreads();
-  if (!is_last) return;
-  join_splits(plan, work, of_warps, warp, lane);
+  join_splits(plan, work, of_warps, stride, totals, warp, lane);
 }
 
 /// The most splits that a row can have.
@@ -267,7 +262,7 @@ void run(const Plan& plan, cudaStream_t stream) {
 std::size_t attention_decode_scratch(std::int64_t rows, std::int64_t heads, std::int64_t head_dim) {
   const auto splits = static_cast<std::size_t>(rows * heads * kMaxSplits);
   const auto padded = static_cast<std::size_t>((head_dim + 15) / 16 * 16);
-  return kMaxCounters * sizeof(unsigned) + splits * (sizeof(Totals) + padded * sizeof(float));
+  return splits * (sizeof(Totals) + padded * sizeof(float));
 }
 
 void attention_decode(const DeviceDecodeArgs& args, cudaStream_t stream) {
@@ -275,8 +270,7 @@ void attention_decode(const DeviceDecodeArgs& args, cudaStream_t stream) {
   const kv::KvLayout& layout = args.kv.layout;
   const bool possible = layout.head_dim % 8 == 0 && layout.head_dim <= kMaxDeviceHeadDim &&
                         args.heads % layout.kv_heads == 0 && args.scale > 0 &&
-                        args.rows * args.heads <= kMaxCounters && args.q_stride % 4 == 0 &&
-                        args.max_length > 0;
+                        args.q_stride % 4 == 0 && args.max_length > 0;
   PLIMSOLL_CUDA_CHECK(possible ? cudaSuccess : cudaErrorInvalidValue);
   Plan plan;
   plan.args = args;
@@ -284,8 +278,7 @@ void attention_decode(const DeviceDecodeArgs& args, cudaStream_t stream) {
   plan.group = static_cast<int>(args.heads / layout.kv_heads);
   plan.groups = (plan.group + kQueries - 1) / kQueries;
   plan.factor = args.scale * 1.44269504088896341f;
-  plan.counters = reinterpret_cast<unsigned*>(args.scratch);
-  plan.split_totals = reinterpret_cast<Totals*>(plan.counters + kMaxCounters);
+  plan.split_totals = reinterpret_cast<Totals*>(args.scratch);
   plan.split_sums =
       reinterpret_cast<float*>(plan.split_totals + args.rows * args.heads * kMaxSplits);
   switch (layout.format) {

@@ -4,11 +4,11 @@
 #include "kernels/attention/attention_tile_cuda.cuh"
 #include "kernels/attention_decode/attention_decode_cuda.h"
 #include "kernels/attention_decode/decode_operands_cuda.cuh"
+#include "kernels/rope/head_vector_cuda.cuh"
 
 namespace plimsoll::kernels {
 
 inline constexpr int kMaxSplits = 32;
-inline constexpr int kMaxCounters = 1 << 16;  // of rows times heads
 
 /// Softmax over some keys, unfinished: the largest score (in powers of two) and the sum of
 /// 2^(score - largest).
@@ -17,10 +17,10 @@ using Totals = float2;
 struct Plan {
   DeviceDecodeArgs args;
   CacheSizes sizes;
-  int group = 0;         // query heads of a KV head
-  int groups = 0;        // of kQueries queries, of a KV head
-  float factor = 0;      // scale times log2 e
-  unsigned* counters;    // [rows, KV heads, groups]: splits that are done
+  int group = 0;     // query heads of a KV head
+  int groups = 0;    // of kQueries queries, of a KV head
+  float factor = 0;  // scale times log2 e
+  // Of the splits but the last, see hand_over().
   Totals* split_totals;  // [rows, heads, kMaxSplits]
   float* split_sums;     // [rows, heads, kMaxSplits, padded_dim]
 };
@@ -38,10 +38,12 @@ struct Work {
   int begin;                // first token that it sees
   int first_block, blocks;  // of the split: [first_block, blocks), of them warp w every warps-th
   int split, splits;
+  const std::int32_t* table;  // the sequence's blocks
 
   __device__ Work(const Plan& plan, int warps_of) : warps(warps_of) {
     const int head = static_cast<int>(blockIdx.y);
     row = static_cast<int>(blockIdx.z);
+    table = table_of(plan.args.kv, row);  // asked for beside the position, not behind it
     kv_head = head / plan.groups;
     first_query = head % plan.groups * kQueries;
     queries = min(kQueries, plan.group - first_query);

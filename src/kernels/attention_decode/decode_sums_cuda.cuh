@@ -70,19 +70,68 @@ __device__ void weigh(Sums<kTiles>& sums, float (&s)[4], float factor, const flo
   sums.scale(tiles, shrink[0], shrink[1]);
 }
 
-/// One query's total over `count` parts, by a warp; each part's weight goes to weights[i].
-__device__ inline float join(const Totals* totals, int count, float* weights, int lane) {
-  float largest = minus_infinity();
-  for (int i = lane; i < count; i += 32) largest = fmaxf(largest, __ldcg(&totals[i].x));
-  largest = cuda_device::warp_max(largest);
-  float total = 0;
-  for (int i = lane; i < count; i += 32) {
-    const float2 part = __ldcg(&totals[i]);
-    const float weight = power_of_two(part.x - largest);
-    weights[i] = weight;
-    total += weight * part.y;
+/// What blocks hand over to the one that puts splits together: words in memory of which 0 means
+/// "not there yet", so that nobody waits for a fence or a counter. Who takes them leaves 0 behind.
+/// A sum of 0 goes as -0.
+__device__ inline std::uint32_t handed(float value) {
+  const std::uint32_t bits = __float_as_uint(value);
+  return bits == 0 ? 0x80000000u : bits;
+}
+
+__device__ inline void hand_over(float4* to, const float4& value) {
+  asm volatile("st.relaxed.gpu.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to),
+               "r"(handed(value.x)), "r"(handed(value.y)), "r"(handed(value.z)),
+               "r"(handed(value.w))
+               : "memory");
+}
+__device__ inline void hand_over(Totals* to, const Totals& value) {
+  asm volatile("st.relaxed.gpu.global.v2.b32 [%0], {%1, %2};" ::"l"(to), "r"(handed(value.x)),
+               "r"(handed(value.y))
+               : "memory");
+}
+
+__device__ inline uint4 look(const float4* from) {
+  uint4 words;
+  asm volatile("ld.relaxed.gpu.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "l"(from)
+               : "memory");
+  return words;
+}
+
+/// The words at `from`, of which `words` is a first look.
+__device__ inline float4 take_over(float4* from, uint4 words) {
+  while (words.x == 0 || words.y == 0 || words.z == 0 || words.w == 0) words = look(from);
+  *from = {0, 0, 0, 0};
+  return {__uint_as_float(words.x), __uint_as_float(words.y), __uint_as_float(words.z),
+          __uint_as_float(words.w)};
+}
+
+__device__ inline Totals take_over(Totals* from) {
+  std::uint32_t x = 0;
+  std::uint32_t y = 0;
+  while (x == 0 || y == 0) {
+    asm volatile("ld.relaxed.gpu.global.v2.b32 {%0, %1}, [%2];"
+                 : "=r"(x), "=r"(y)
+                 : "l"(from)
+                 : "memory");
   }
-  return cuda_device::warp_sum(total);
+  *from = {0, 0};
+  return {__uint_as_float(x), __uint_as_float(y)};
+}
+
+/// One query's total over `count` splits, by a warp; each one's weight goes to weights[i]. The last
+/// split's is `own`.
+__device__ inline float join(Totals* totals, int count, const Totals& own, float* weights,
+                             int lane) {
+  static_assert(kMaxSplits <= 32);
+  Totals part{minus_infinity(), 0.0f};
+  if (lane == count - 1) part = own;
+  if (lane < count - 1) part = take_over(totals + lane);
+  const float largest = cuda_device::warp_max(part.x);
+  const float weight = power_of_two(part.x - largest);
+  if (lane < count) weights[lane] = weight;
+  return cuda_device::warp_sum(lane < count ? weight * part.y : 0);
 }
 
 __device__ inline void add(float4& sum, float weight, const float4& more) {
@@ -100,16 +149,19 @@ __device__ inline void write_output(const Plan& plan, const Work& work, int quer
       sum.x / total, sum.y / total, sum.z / total, sum.w / total};
 }
 
-/// The last block of a row and head: all splits' sums.
-__device__ inline void join_splits(const Plan& plan, const Work& work, float* scratch, int warp,
-                                   int lane) {
+/// The block of a row's and head's last split: all splits' sums. Of its own split the sums are in
+/// shared memory, `own` [kQueries][stride], and totals[query]; behind them is room for a float4 of
+/// each thread. The blocks of the other splits have been started before it, since they come before
+/// it in the grid: it can wait for them.
+__device__ inline void join_splits(const Plan& plan, const Work& work, float* own, int stride,
+                                   const Totals* own_totals, int warp, int lane) {
   __shared__ float weights[kQueries][kMaxSplits];
   __shared__ float totals[kQueries];
   const std::int64_t first =
       (work.row * plan.args.heads + work.first_head(plan)) * static_cast<std::int64_t>(kMaxSplits);
   for (int query = warp; query < work.queries; query += work.warps) {
-    const float total =
-        join(plan.split_totals + first + query * kMaxSplits, work.splits, weights[query], lane);
+    const float total = join(plan.split_totals + first + query * kMaxSplits, work.splits,
+                             own_totals[query], weights[query], lane);
     if (lane == 0) totals[query] = total;
   }
   __syncthreads();
@@ -124,21 +176,38 @@ __device__ inline void join_splits(const Plan& plan, const Work& work, float* sc
     const int share = i / outputs;
     const int query = output / quads;
     const int element = output % quads * 4;
-    const float* parts = plan.split_sums + (first + query * kMaxSplits) * plan.sizes.padded_dim;
     float4 sum{};
     if (share < shares) {
-#pragma unroll 16
-      for (int split = share; split < work.splits; split += shares) {
-        add(sum, weights[query][split],
-            __ldcg(
-                reinterpret_cast<const float4*>(parts + split * plan.sizes.padded_dim + element)));
+      constexpr int kTogether = 8;
+      const auto part_of = [&](int split) {
+        return reinterpret_cast<float4*>(
+            plan.split_sums + (first + query * kMaxSplits + split) * plan.sizes.padded_dim +
+            element);
+      };
+      const int others = work.splits - 1;
+      for (int begin = share; begin < others; begin += kTogether * shares) {
+        uint4 looks[kTogether];
+#pragma unroll
+        for (int j = 0; j < kTogether; ++j) {
+          const int split = begin + j * shares;
+          if (split < others) looks[j] = look(part_of(split));
+        }
+#pragma unroll
+        for (int j = 0; j < kTogether; ++j) {
+          const int split = begin + j * shares;
+          if (split < others) add(sum, weights[query][split], take_over(part_of(split), looks[j]));
+        }
+      }
+      if (others % shares == share) {
+        add(sum, weights[query][others],
+            *reinterpret_cast<const float4*>(own + query * stride + element));
       }
     }
     if (shares == 1) {
       if (share == 0) write_output(plan, work, query, element, sum, totals[query]);
       continue;
     }
-    auto* of_shares = reinterpret_cast<float4*>(scratch);
+    auto* of_shares = reinterpret_cast<float4*>(own + kQueries * stride);
     if (share < shares) of_shares[i] = sum;
     __syncthreads();  // with shares there is one turn, for all threads
     if (share == 0) {
