@@ -127,10 +127,18 @@ void Study::Impl::time_group(const std::vector<std::size_t>& group, std::int64_t
   std::vector<Timed> entries = entries_of(indices, indices.front() == index_of(results.baseline));
   if (!meter) meter = std::make_unique<CeilingMeter>(options.context);
   base_memory += shared_growth(entries, material);
+  constexpr int kPatience = 10;
+  Clock::time_point kept{};
+  Clock::duration cost{};
   time_in_turns(entries, material, options, *meter, work.begin(timing_units(group.size() + 1)),
                 [&] {
+                  // Where rounds are over in a moment, saving must not take longer than they do.
+                  if (Clock::now() - kept < kPatience * cost) return;
+                  const Clock::time_point begin = Clock::now();
                   keep_rounds(entries, indices, number);
                   save();
+                  kept = Clock::now();
+                  cost = kept - begin;
                 });
   keep_rounds(entries, indices, number);  // of a sitting that had them all
   const Ceilings ceilings = meter->result();
