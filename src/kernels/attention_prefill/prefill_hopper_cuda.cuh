@@ -55,7 +55,8 @@ __device__ void fetch(const PrefillPlan& plan, const Spans& spans, Shared<kDim>&
   const CacheSizes& sizes = plan.sizes;
   Turn turn;
   int patches = 0;
-  each_item(plan, spans, [&](const Item& item, bool) {
+  for (Items items(plan, spans); items.more();) {
+    const Item item = items.take();
     const std::int32_t* const table = table_of(plan.args.kv, item.begin);
     for (int t = item.first_tile; t < item.tiles; ++t, turn.next()) {
       // A lane a block; what a window has passed may have gone from the table.
@@ -94,7 +95,7 @@ __device__ void fetch(const PrefillPlan& plan, const Spans& spans, Shared<kDim>&
       __syncwarp();
       if (lane == 0) full.arrive();
     }
-  });
+  }
 }
 
 /// An item's queries into 16 bits, by `kBy` threads.
@@ -127,7 +128,9 @@ template <KvFormat kFormat, int kDim>
 __device__ void prepare(const PrefillPlan& plan, const Spans& spans, Shared<kDim>& shared,
                         int thread) {
   Turn turn;
-  each_item(plan, spans, [&](const Item& item, bool first) {
+  bool first = true;
+  for (Items items(plan, spans); items.more(); first = false, turn.next()) {
+    const Item item = items.take();
     if (!first) {
       shared.queries_free[turn.slot].wait(turn.parity ^ 1);
       convert_queries<kFormat, kDim, kQueryWarps * 32, 4>(plan, item, shared.queries[turn.slot],
@@ -135,8 +138,7 @@ __device__ void prepare(const PrefillPlan& plan, const Spans& spans, Shared<kDim
     }
     __syncwarp();
     if (thread % 32 == 0) shared.queries_full[turn.slot].arrive();
-    turn.next();
-  });
+  }
 }
 
 /// A computing warpgroup's softmax and sums of an item; a lane has rows g and g + 8 of its
@@ -230,26 +232,45 @@ __device__ void compute(const PrefillPlan& plan, const Spans& spans, Shared<kDim
   };
   Turn query, key, value;
   float s[kTokens / 2];
-  each_item(plan, spans, [&](const Item& item, bool first) {
-    if (first) {
-      convert_queries<kFormat, kDim, kComputing, 8>(plan, item, shared.queries[query.slot],
-                                                    static_cast<int>(threadIdx.x) - 128);
-      hopper::sync_named(1, kComputing);
-    }
-    Rows<kFormat, kDim> rows;
-    const int warp_row = group * 64 + warp * 16;
-    const int position = item.position + warp_row + lane / 4;
-    const auto score = [&] {
-      const std::uint64_t a =
-          hopper::operand(shared.queries[query.slot] + group * 64 * kDim * 2, 128, kRowBytes);
-      const std::uint64_t b = hopper::operand(shared.keys[key.slot], 128, kRowBytes);
-      hopper::products_begin();
+  const auto score = [&] {
+    const std::uint64_t a =
+        hopper::operand(shared.queries[query.slot] + group * 64 * kDim * 2, 128, kRowBytes);
+    const std::uint64_t b = hopper::operand(shared.keys[key.slot], 128, kRowBytes);
+    hopper::products_begin();
 #pragma unroll
-      for (int k = 0; k < kDim / 16; ++k) {
-        hopper::product<kBf16>(s, hopper::advanced(a, k * 256), hopper::advanced(b, k * 256),
-                               k > 0);
+    for (int k = 0; k < kDim / 16; ++k) {
+      hopper::product<kBf16>(s, hopper::advanced(a, k * 256), hopper::advanced(b, k * 256), k > 0);
+    }
+    hopper::products_commit();
+  };
+  // Scores have been waited for.
+  const auto release_keys = [&] {
+    hopper::hold(s);
+    release(shared.keys_free[key.slot]);
+    key.next();
+  };
+  const int warp_row = group * 64 + warp * 16;
+  const std::int64_t width = plan.args.heads * plan.sizes.head_dim;
+
+  Items items(plan, spans);
+  Item item = items.take();
+  convert_queries<kFormat, kDim, kComputing, 8>(plan, item, shared.queries[query.slot],
+                                                static_cast<int>(threadIdx.x) - 128);
+  hopper::sync_named(1, kComputing);
+  shared.queries_full[query.slot].wait(query.parity);
+  shared.keys_full[key.slot].wait(key.parity);
+  score();
+  // The scores of an item's first tile are under way.
+  for (bool more = true; more;) {
+    Rows<kFormat, kDim> rows;
+    const int position = item.position + warp_row + lane / 4;
+    const auto weigh = [&](int t) {
+      const int first = t * kTokens;
+      const int low = item.position + group * 64;
+      if (first + kTokens - 1 > low || (window > 0 && first <= low + 63 - window)) {
+        rows.mask(s, position, window, first + lane % 4 * 2);
       }
-      hopper::products_commit();
+      rows.weigh(s, plan.factor);
     };
     const auto mix = [&] {
       const std::uint64_t b = hopper::operand(shared.values[value.slot], kRowBytes, 128);
@@ -260,21 +281,13 @@ __device__ void compute(const PrefillPlan& plan, const Spans& spans, Shared<kDim
       }
       hopper::products_commit();
     };
-    const auto weigh = [&](int t) {
-      const int first = t * kTokens;
-      const int low = item.position + group * 64;
-      if (first + kTokens - 1 > low || (window > 0 && first <= low + 63 - window)) {
-        rows.mask(s, position, window, first + lane % 4 * 2);
-      }
-      rows.weigh(s, plan.factor);
+    const auto release_values = [&] {
+      hopper::hold(rows.o);
+      release(shared.values_free[value.slot]);
+      value.next();
     };
-    shared.queries_full[query.slot].wait(query.parity);
-    shared.keys_full[key.slot].wait(key.parity);
-    score();
     hopper::products_wait<0>();
-    hopper::hold(s);
-    release(shared.keys_free[key.slot]);
-    key.next();
+    release_keys();
     weigh(item.first_tile);
     rows.pack(s);
     for (int t = item.first_tile + 1; t < item.tiles; ++t) {
@@ -283,30 +296,35 @@ __device__ void compute(const PrefillPlan& plan, const Spans& spans, Shared<kDim
       shared.values_full[value.slot].wait(value.parity);
       mix();
       hopper::products_wait<1>();
-      hopper::hold(s);
-      release(shared.keys_free[key.slot]);
-      key.next();
+      release_keys();
       weigh(t);
       hopper::products_wait<0>();
-      hopper::hold(rows.o);
-      release(shared.values_free[value.slot]);
-      value.next();
+      release_values();
       rows.pack(s);
       rows.shrink_sums();
     }
     release(shared.queries_free[query.slot]);
+    query.next();
     shared.values_full[value.slot].wait(value.parity);
     mix();
-    hopper::products_wait<0>();
-    hopper::hold(rows.o);
-    release(shared.values_free[value.slot]);
-    value.next();
-    query.next();
-    const std::int64_t width = plan.args.heads * plan.sizes.head_dim;
-    rows.write(plan.args.out + (item.begin + warp_row) * width +
-                   static_cast<std::int64_t>(item.head) * plan.sizes.head_dim,
-               width, item.rows - warp_row, plan.sizes.head_dim, lane);
-  });
+    // The next item's scores beside the last of these sums and their way to memory. Behind the
+    // last item they are of what lies there, and not used: in a branch ptxas would make all
+    // products wait for each other.
+    const Item done = item;
+    more = items.more();
+    if (more) {
+      item = items.take();
+      shared.queries_full[query.slot].wait(query.parity);
+      shared.keys_full[key.slot].wait(key.parity);
+    }
+    score();
+    hopper::products_wait<1>();
+    release_values();
+    rows.write(plan.args.out + (done.begin + warp_row) * width +
+                   static_cast<std::int64_t>(done.head) * plan.sizes.head_dim,
+               width, done.rows - warp_row, plan.sizes.head_dim, lane);
+  }
+  hopper::products_wait<0>();
 }
 
 template <KvFormat kFormat, int kDim>

@@ -52,26 +52,41 @@ struct Item {
   }
 };
 
-/// fn(item, whether it is the first) for the items of this block. An item's position is read while
-/// the one before is at work.
-template <class Fn>
-__device__ void each_item(const PrefillPlan& plan, const Spans& spans, Fn&& fn) {
-  const int items = spans.first_group[spans.count] * static_cast<int>(plan.args.heads);
-  const auto blocks = static_cast<int>(gridDim.x);
-  const auto block = static_cast<int>(blockIdx.x);
-  const auto index_of = [&](int round) {
-    return round * blocks + (round % 2 == 0 ? block : blocks - 1 - block);
-  };
-  const auto position_of = [&](int index) {
-    return index < items ? plan.args.kv.positions[Item(plan, spans, index).begin] : 0;
-  };
-  int next = position_of(index_of(0));
-  for (int round = 0; index_of(round) < items; ++round) {
-    Item item(plan, spans, index_of(round));
-    item.place(next, static_cast<int>(plan.args.window));
-    next = position_of(index_of(round + 1));
-    fn(item, round == 0);
+/// The items of this block, one after the other. An item's position is read while the one before
+/// is at work.
+class Items {
+ public:
+  __device__ Items(const PrefillPlan& plan, const Spans& spans)
+      : plan_(plan),
+        spans_(spans),
+        items_(spans.first_group[spans.count] * static_cast<int>(plan.args.heads)),
+        position_(position()) {}
+
+  __device__ bool more() const { return index() < items_; }
+  /// The next one, of which there must be more.
+  __device__ Item take() {
+    Item item(plan_, spans_, index());
+    item.place(position_, static_cast<int>(plan_.args.window));
+    ++round_;
+    position_ = position();
+    return item;
   }
-}
+
+ private:
+  __device__ int index() const {
+    const auto blocks = static_cast<int>(gridDim.x);
+    const auto block = static_cast<int>(blockIdx.x);
+    return round_ * blocks + (round_ % 2 == 0 ? block : blocks - 1 - block);
+  }
+  __device__ int position() const {
+    return more() ? plan_.args.kv.positions[Item(plan_, spans_, index()).begin] : 0;
+  }
+
+  const PrefillPlan& plan_;
+  const Spans& spans_;
+  int items_;
+  int round_ = 0;
+  int position_;  // of the next item
+};
 
 }  // namespace plimsoll::kernels::flash3
