@@ -52,6 +52,10 @@ MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
     const ops::Heads heads{config.heads, config.kv_heads, config.head_dim};
     need.workspace =
         kBytesOfFloat * floats + context.device->scratch_bytes(products_of(config), heads, rows);
+    // Beside its scores a GPU has their softmax in 16 bits.
+    constexpr std::int64_t kBytesOfWeight = 2;
+    if (variant.attention == ops::Attention::eager)
+      need.workspace += kBytesOfWeight * config.heads * rows * positions;
     // A tied head is packed beside the table that ids are looked up in.
     const std::int64_t element = config.dtype == DType::f32 ? 4 : 2;
     if (config.tie_word_embeddings)

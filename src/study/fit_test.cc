@@ -40,6 +40,9 @@ TEST(Fit, OnAGpuWhatItsKernelsWorkInCounts) {
   // Chunks of 512; gate and up as one are the widest product.
   const std::int64_t activations = 512 * (3 * 4096 + 2 * 14336 + 2 * 40 * 128) + 32000;
   EXPECT_EQ(need.workspace, 4 * activations + 512 * 2 * 14336);
+  // Scores in fp32 and weights in 16 bits.
+  EXPECT_EQ(memory_need(kMistral, variant("bf16+eager"), context, 1024).workspace,
+            need.workspace + 6 * 32 * 512 * std::int64_t{1024});
   ModelConfig tied = kMistral;
   tied.tie_word_embeddings = true;
   EXPECT_EQ(memory_need(tied, variant("bf16+sdpa"), context, 1024).workspace,
