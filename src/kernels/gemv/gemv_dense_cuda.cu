@@ -63,7 +63,6 @@ struct DenseBase {
 template <Format kWeights, int kPlaces>
 struct Dense : DenseBase<kWeights, kPlaces> {
   static constexpr int kBlocks = (kPlaces + 7) / 8;
-  static constexpr int kColumns = chunk_columns(kWeights);
 
   __device__ Dense(const Plan&, const Prepared& x, int first_chunk, const float* meta, const float*,
                    int lane)
@@ -80,6 +79,7 @@ struct Dense : DenseBase<kWeights, kPlaces> {
   }
 
   __device__ void multiply_one(const unsigned char* codes, int chunk) {
+    constexpr int kColumns = chunk_columns(kWeights);
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {
@@ -137,8 +137,6 @@ struct Dense : DenseBase<kWeights, kPlaces> {
 // fp32: a lane has two columns of rows g and g + 8.
 template <int kPlaces>
 struct Single : DenseBase<Format::f32, kPlaces> {
-  static constexpr int kColumns = chunk_columns(Format::f32);
-
   __device__ Single(const Plan&, const Prepared& x, int first_chunk, const float*, const float*,
                     int lane)
       : activations(reinterpret_cast<const float*>(x.activations)),
@@ -155,6 +153,7 @@ struct Single : DenseBase<Format::f32, kPlaces> {
   }
 
   __device__ void multiply_one(const unsigned char* codes, int chunk) {
+    constexpr int kColumns = chunk_columns(Format::f32);
     const float4 w = reinterpret_cast<const float4*>(codes)[lane];
     const float* x = activations + (chunk - first_chunk) * kPlaces * kColumns + lane % 4 * 2;
 #pragma unroll

@@ -180,7 +180,6 @@ struct Int8 {
   static constexpr int kBlocks = (kPlaces + 7) / 8;
   static constexpr bool kOutliers = kKind == Kind::outliers;
   static constexpr bool kApart = kOutliers && kPlaces > 1;  // their products are not the codes'
-  static constexpr int kColumns = kOutliers && !kApart ? 4 : kPlaces;
   using Stage = Int8Stage<kKind>;
   using Sum = std::conditional_t<kOutliers, Both, std::int32_t>;
 
@@ -207,6 +206,7 @@ struct Int8 {
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
     const std::uint32_t a[4] = {w.x, w.z, w.y, w.w};
     constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
+    constexpr int kColumns = kOutliers && !kApart ? 4 : kPlaces;
     const unsigned char* at = x.activations + (chunk - first_chunk) * kStride;
 #pragma unroll
     for (int block = 0; block < kBlocks; ++block) {

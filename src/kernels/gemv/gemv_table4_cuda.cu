@@ -94,10 +94,8 @@ struct Table4 {
   static constexpr int kStages = kPlaces == 1 ? 3 : 4;
   static constexpr int kRows = kPlaces;
   static constexpr int kBlocks = (kPlaces + 3) / 4;
-  static constexpr int kScales = scale_bytes(kWeights);
   using Stage = Table4Stage<kUniform>;
   using Sum = float;
-  static constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
 
   __device__ Table4(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
                     const float* nested, int lane)
@@ -151,7 +149,7 @@ struct Table4 {
       multiply_one(first, codes, scales, chunk);
       if (count == 2) {
         Products second;
-        multiply_one(second, codes + kCodeBytes, scales + kScales, chunk + 1);
+        multiply_one(second, codes + kCodeBytes, scales + scale_bytes(kWeights), chunk + 1);
 #pragma unroll
         for (int block = 0; block < kBlocks; ++block) {
           first.of[block].x = __fadd_rn(first.of[block].x, second.of[block].x);
@@ -190,6 +188,7 @@ struct Table4 {
 
   __device__ void multiply_one(Products& products, const unsigned char* codes,
                                const unsigned char* scales, int chunk) const {
+    constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
     const uint4 w = reinterpret_cast<const uint4*>(codes)[lane];
     const OfRows of = of_rows(scales, chunk);
     const unsigned char* x = activations + (chunk - first_chunk) * kStride;
@@ -209,6 +208,7 @@ struct Table4 {
   __device__ void multiply_four(const unsigned char* codes, const unsigned char* scales, int chunk,
                                 int count) {
     static_assert(kUnroll == 4);
+    constexpr auto kStride = static_cast<int>(Stage::activation_bytes(kPlaces));
     const unsigned char* x = activations + (chunk - first_chunk) * kStride;
     const uint4 values[1] = {
         *reinterpret_cast<const uint4*>(x + min(lane / 8, count - 1) * kStride + columns_at)};
@@ -228,7 +228,8 @@ struct Table4 {
       const std::int32_t above = t % 2 == 0 ? integers[2][0][i] : integers[3][0][i];
       p[i] = t < 2 ? below : above;
     }
-    float2 products = scaled(p, of_rows(scales + own * kScales, chunk + own), x + own * kStride, 0);
+    float2 products =
+        scaled(p, of_rows(scales + own * scale_bytes(kWeights), chunk + own), x + own * kStride, 0);
     if (t >= count) products = {0, 0};
     products.x = __fadd_rn(products.x, __shfl_xor_sync(0xffffffffu, products.x, 1));
     products.y = __fadd_rn(products.y, __shfl_xor_sync(0xffffffffu, products.y, 1));
