@@ -1,0 +1,192 @@
+#include "kernels/gemm_packed/gemm_packed_cuda.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+#include "kernels/gemm_packed/gemm_packed_plan_cuda.h"
+#include "kernels/gemv/gemv_plan_cuda.h"
+#include "quant/int8.h"
+
+namespace plimsoll::kernels::gemm_packed {
+
+namespace {
+
+using gemv::DeviceWeights;
+using gemv::Format;
+
+constexpr int kMostTokens = 256;  // of a block
+
+std::int64_t round_up(std::int64_t value, std::int64_t to) {
+  return (value + to - 1) / to * to;
+}
+
+int columns_of(const DeviceWeights& w) {
+  return w.chunks * gemv::chunk_columns(w.format);
+}
+
+bool is_bytes(Format format) {
+  return format == Format::fp8 || format == Format::int8 || format == Format::int8_static;
+}
+
+bool is_table(Format format) {
+  return format == Format::table4 || format == Format::table4_dq;
+}
+
+Launch launch_of(const DeviceWeights& w, Operand operand, int tokens) {
+  if (is_bytes(w.format)) return byte_launch(w.format, operand, tokens);
+  if (is_table(w.format)) return table4_launch(w.format, tokens);
+  return dense_launch(w.format, operand, tokens);
+}
+
+struct Panels {
+  std::int64_t padded;  // tokens
+  int blocks;           // of columns
+  std::size_t scales;   // offset in bytes
+  std::size_t total;
+};
+
+Panels panels_of(std::int64_t columns, Operand operand, std::int64_t rows) {
+  Panels panels{};
+  panels.padded = round_up(rows, kMostTokens);
+  panels.blocks = static_cast<int>(columns / block_columns(operand));
+  panels.scales = static_cast<std::size_t>(panels.padded * panels.blocks * kBlockBytes);
+  panels.total = panels.scales + static_cast<std::size_t>(panels.padded) * sizeof(float);
+  return panels;
+}
+
+/// How a product is divided: tokens of a block, and blocks that share a tile of the result.
+struct Division {
+  int tokens;
+  int splits;
+};
+
+/// What a block takes on an H200, in microseconds (docs/measuring.md): for a block of columns when
+/// it is alone on its multiprocessor and beside another, and for its beginning and end.
+struct Costs {
+  int tokens;
+  double alone, together, ends;
+};
+constexpr Costs kCosts[] = {
+    {32, 0.45, 0.75, 12}, {64, 0.45, 0.75, 13}, {128, 0.8, 0, 14}, {256, 0.7, 0, 15}};
+constexpr Costs kTableCosts[] = {  // unpacking takes longer than products of few tokens
+    {32, 0.58, 1.05, 12},
+    {64, 0.58, 1.05, 13},
+    {128, 1.0, 0, 14},
+    {256, 0.95, 0, 15}};
+
+/// What sharing costs, and multiprocessors that can be in clusters of so many blocks.
+struct Sharing {
+  double cost;
+  int splits;
+  int multiprocessors;
+};
+constexpr Sharing kSharing[] = {{0, 1, 132}, {1, 2, 132}, {3, 4, 120}, {10, 8, 112}};
+
+/// The cheapest by this model. An H200 is taken for granted, so that no result depends on the GPU's
+/// number of multiprocessors.
+Division division_of(const DeviceWeights& w, int blocks, int rows) {
+  const int weight_tiles = (w.tiles + kBlockTiles - 1) / kBlockTiles;
+  Division best{};
+  double least = std::numeric_limits<double>::infinity();
+  for (const Costs& costs : is_table(w.format) ? kTableCosts : kCosts) {
+    const int tiles = (rows + costs.tokens - 1) / costs.tokens * weight_tiles;
+    for (const Sharing& sharing : kSharing) {
+      if (sharing.splits > 1 && sharing.splits * 4 > blocks) break;
+      const int all = tiles * sharing.splits;
+      const bool alone = costs.together == 0 || all <= sharing.multiprocessors;
+      const int slots = sharing.multiprocessors * (alone ? 1 : 2);
+      const int waves = (all + slots - 1) / slots;
+      const double columns = static_cast<double>(blocks) / sharing.splits;
+      const double time =
+          waves * (columns * (alone ? costs.alone : costs.together) + costs.ends) + sharing.cost;
+      if (time < least) {
+        least = time;
+        best = {costs.tokens, sharing.splits};
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+Operand natural_operand(const DeviceWeights& weights) {
+  return weights.format == Format::bf16 ? Operand::bf16 : Operand::f16;
+}
+
+bool supports(const DeviceWeights& w, Operand operand, const char** why) {
+  const auto no = [&](const char* reason) {
+    if (why != nullptr) *why = reason;
+    return false;
+  };
+  if (gemv::limits().major != 9) return no("a GPU without warpgroup products (sm_90)");
+  if (w.format == Format::f32) return no("fp32 weights");
+  if (columns_of(w) % block_columns(operand) != 0) return no("columns that fill no whole block");
+  const bool eight_bits = (operand == Operand::e4m3 && w.format == Format::fp8) ||
+                          (operand == Operand::s8 && w.format == Format::int8);
+  if (operand != natural_operand(w) && !eight_bits) return no("no product of that type");
+  return true;
+}
+
+std::size_t scratch_bytes(const DeviceWeights& weights, Operand operand, std::int64_t rows) {
+  return panels_of(columns_of(weights), operand, rows).total;
+}
+
+bool supports(std::int64_t columns) {
+  return gemv::limits().major == 9 && columns % block_columns(Operand::f16) == 0;
+}
+
+std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows) {
+  return panels_of(columns, Operand::f16, rows).total;
+}
+
+void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
+  const DeviceWeights& w = *args.weights;
+  const char* why = "";
+  PLIMSOLL_CHECK(supports(w, args.operand, &why), "{}", why);
+  PLIMSOLL_CHECK(args.scratch != nullptr && args.rows > 0);
+  const Panels at = panels_of(columns_of(w), args.operand, args.rows);
+  PLIMSOLL_CHECK(splits >= 1 && splits <= std::min(kMostSplits, at.blocks));
+  auto* scratch = static_cast<std::byte*>(args.scratch);
+  PanelArgs panels;
+  panels.x = args.x;
+  panels.x16 = args.x16;
+  panels.bf16 = args.bf16;
+  panels.rows = args.rows;
+  panels.columns = w.columns;
+  panels.blocks = at.blocks;
+  panels.gather = w.gather;
+  panels.norm = args.norm;
+  panels.norm_bias = args.norm_bias;
+  panels.epsilon = args.epsilon;
+  panels.format = w.format;
+  panels.operand = args.operand;
+  panels.panels = scratch;
+  panels.padded = at.padded;
+  panels.scales = reinterpret_cast<float*>(scratch + at.scales);
+  panels.dependent = args.dependent;
+  make_panels(panels, stream);
+
+  Plan plan;
+  plan.args = args;
+  plan.w = w;
+  plan.panels = reinterpret_cast<const unsigned char*>(scratch);
+  plan.token_scales = panels.scales;
+  plan.padded = at.padded;
+  plan.blocks = at.blocks;
+  plan.token_tiles = (args.rows + tokens - 1) / tokens;
+  plan.weight_tiles = (w.tiles + kBlockTiles - 1) / kBlockTiles;
+  plan.splits = splits;
+  plan.share = tokens >= 128 && splits == 1 && plan.weight_tiles > 1;
+  plan.weight_scale = quant::kInt8WeightScale;
+  launch_of(w, args.operand, tokens)(plan, stream);
+}
+
+void run(const Args& args, cudaStream_t stream) {
+  const Panels at = panels_of(columns_of(*args.weights), args.operand, args.rows);
+  const Division division = division_of(*args.weights, at.blocks, args.rows);
+  run_as(args, division.tokens, division.splits, stream);
+}
+
+}  // namespace plimsoll::kernels::gemm_packed

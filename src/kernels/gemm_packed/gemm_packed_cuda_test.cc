@@ -1,0 +1,303 @@
+#include "kernels/gemm_packed/gemm_packed_cuda.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <vector>
+
+#include "kernels/gemv/gemv_cuda_cases.h"
+#include "support/cuda.h"
+
+namespace plimsoll::kernels::gemm_packed {
+namespace {
+
+using gemv::Epilogue;
+using quant::Matrix;
+using quant::WeightFormat;
+
+struct Layout {
+  gemv::Format format;
+  Operand operand;
+};
+constexpr Layout kLayouts[] = {
+    {gemv::Format::f16, Operand::f16},    {gemv::Format::bf16, Operand::bf16},
+    {gemv::Format::fp8, Operand::f16},    {gemv::Format::int8, Operand::f16},
+    {gemv::Format::table4, Operand::f16}, {gemv::Format::int4, Operand::f16},
+    {gemv::Format::fp8, Operand::e4m3},   {gemv::Format::int8, Operand::s8},
+};
+
+// Needs no GPU: every column of a block is in one place.
+TEST(GemmPackedCuda, PanelsHoldEachColumnOnce) {
+  for (const auto& [format, operand] : kLayouts) {
+    std::set<int> columns;
+    for (int q = 0; q < 8; ++q) {
+      for (int t = 0; t < 4; ++t) {
+        for (int e = 0; e < 4 / element_bytes(operand); ++e)
+          columns.insert(panel_column(format, operand, q, t, e));
+      }
+    }
+    EXPECT_EQ(static_cast<int>(columns.size()), block_columns(operand));
+    EXPECT_EQ(*columns.begin(), 0);
+    EXPECT_EQ(*columns.rbegin(), block_columns(operand) - 1);
+  }
+}
+
+/// How far an output may be off. Roundings of x and w are independent, so that they add as squares:
+/// seven standard deviations, at most, of what is left of the root of the sum of (x w)^2 where
+/// roundings are a share of x, and of the largest x times the root of the sum of w^2 where they are
+/// of one size.
+struct Shares {
+  double of_products = 0;
+  double of_largest = 0;
+};
+Shares shares_of(const Matrix& w, Operand operand) {
+  switch (operand) {
+    case Operand::bf16:
+      return {7 * 0x1p-9, 0};
+    case Operand::e4m3:
+      return {7 * 0x1p-4, 7 * 0x1p-10};
+    case Operand::s8:
+      return {0, 7 * 0.29 / 127};
+    default:
+      return {(w.table.defined() ? 3 : 1) * 7 * 0x1p-11, 0};
+  }
+}
+
+struct Case {
+  int rows = 1;
+  int tokens = 32;  // of a block
+  int splits = 1;
+  gemv::Order order;
+  Epilogue epilogue = Epilogue::store;
+  bool normed = false;
+  bool sixteen = false;  // y16
+  bool from_sixteen = false;
+  Operand operand = Operand::f16;
+};
+
+void expect_product(const Matrix& w, const Case& c) {
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, c.order), "a test");
+  const char* why = "";
+  ASSERT_TRUE(supports(weights.view(), c.operand, &why)) << quant::format_name(w.format) << why;
+  const auto columns = static_cast<std::size_t>(w.columns);
+  const auto outputs = static_cast<std::size_t>(w.rows);
+  const auto rows = static_cast<std::size_t>(c.rows);
+  const std::vector<float> x = gemv::make_x(c.rows * w.columns, 12);
+  const std::vector<float> norm(columns, 0.5f);
+  const std::vector<float> bias = cases::random_values(w.rows, 13);
+  const bool swiglu = c.epilogue == Epilogue::swiglu;
+  const std::size_t width = swiglu ? outputs / 2 : outputs;
+  std::vector<float> y(
+      rows * width, c.epilogue == Epilogue::add ? 0.25f : std::numeric_limits<float>::quiet_NaN());
+  std::vector<fp16> half_x;
+  half_x.reserve(x.size());
+  for (const float value : x) half_x.push_back(to_fp16(value));
+
+  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+  const cuda::Buffer half_buffer = cuda::Buffer::of<fp16>(half_x, "a test");
+  const cuda::Buffer norm_buffer = cuda::Buffer::of<float>(norm, "a test");
+  const cuda::Buffer bias_buffer = cuda::Buffer::of<float>(bias, "a test");
+  const cuda::Buffer y_buffer = cuda::Buffer::of<float>(y, "a test");
+  cuda::Buffer scratch(scratch_bytes(weights.view(), c.operand, c.rows), "a test");
+  scratch.fill(0xff);
+  Args args;
+  args.weights = &weights.view();
+  args.operand = c.operand;
+  args.x = x_buffer.data<float>();
+  if (c.from_sixteen) args.x16 = half_buffer.data();
+  args.rows = c.rows;
+  args.norm = c.normed ? norm_buffer.data<float>() : nullptr;
+  args.epsilon = 1e-5f;
+  args.bias = bias_buffer.data<float>();
+  args.epilogue = c.epilogue;
+  args.y = y_buffer.data<float>();
+  if (c.sixteen) args.y16 = y_buffer.data();
+  args.scratch = scratch.data();
+  const cuda::Stream stream;
+  run_as(args, c.tokens, c.splits, stream.get());
+  stream.synchronize();
+  y_buffer.download(y.data(), y_buffer.bytes(), 0);
+  std::vector<float> actual = y;
+  if (c.sixteen) {
+    const auto* halves = reinterpret_cast<const fp16*>(y.data());
+    for (std::size_t i = 0; i < actual.size(); ++i) actual[i] = to_float(halves[i]);
+  }
+
+  const Tensor decoded = quant::decode(w);
+  std::vector<float> input = x;
+  if (c.normed)
+    rms_norm_ref({x.data(), c.rows, w.columns, norm.data(), nullptr, 1e-5f, input.data()});
+  const Shares shares = shares_of(w, c.operand);
+  const auto product = [&](std::size_t row, std::size_t n) {
+    double sum = bias[n];
+    double squares = 0;
+    double weights_squares = 0;
+    double largest = 0;
+    for (std::size_t k = 0; k < columns; ++k) {
+      const double of_x = input[row * columns + k];
+      const double of_w = decoded.data<float>()[n * columns + k];
+      sum += of_x * of_w;
+      squares += of_x * of_w * of_x * of_w;
+      weights_squares += of_w * of_w;
+      largest = std::max(largest, std::fabs(of_x));
+    }
+    return gemv::Within{
+        static_cast<float>(sum),
+        static_cast<float>(shares.of_products * std::sqrt(squares) +
+                           shares.of_largest * largest * std::sqrt(weights_squares) + 1e-5)};
+  };
+  for (std::size_t i = 0; i<actual.size(); i += actual.size()> 8000 ? 97 : 1) {
+    const std::size_t row = i / width;
+    const std::size_t n = i % width;
+    gemv::Within of = product(row, n);
+    if (swiglu) of = gemv::swiglu_of(of, product(row, n + width));
+    if (c.epilogue == Epilogue::gelu_tanh) of = gemv::gelu_of(of, false);
+    if (c.epilogue == Epilogue::gelu_erf) of = gemv::gelu_of(of, true);
+    if (c.epilogue == Epilogue::add) of.value += 0.25f;
+    if (c.sixteen) of.bound += 0x1p-11f * std::fabs(of.value) + 0x1p-14f;
+    ASSERT_LE(std::fabs(actual[i] - of.value), of.bound)
+        << quant::format_name(w.format) << " " << c.rows << " rows, " << c.tokens << " a block, "
+        << c.splits << " splits: output " << i << " is " << actual[i] << ", expected " << of.value;
+  }
+}
+
+constexpr WeightFormat kSupported[] = {
+    WeightFormat::fp16, WeightFormat::bf16, WeightFormat::fp8,    WeightFormat::int8,
+    WeightFormat::nf4,  WeightFormat::fp4,  WeightFormat::nf4_dq, WeightFormat::fp4_dq,
+    WeightFormat::log4, WeightFormat::int4, WeightFormat::gptq,   WeightFormat::int8_static};
+
+Operand operand_of(const Matrix& w) {
+  return w.format == WeightFormat::bf16 ? Operand::bf16 : Operand::f16;
+}
+
+TEST(GemmPackedCuda, EveryFormatAndDivision) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : kSupported) {
+    Matrix w = gemv::make_matrix(format, 208, 512, 3);
+    w.outlier_threshold = 0;
+    Case c;
+    c.order = gemv::plain(w);
+    c.operand = operand_of(w);
+    for (const auto& [rows, tokens, splits] :
+         {std::array{1, 32, 1}, std::array{40, 32, 2}, std::array{70, 64, 4},
+          std::array{130, 128, 1}, std::array{129, 128, 8}, std::array{300, 256, 1},
+          std::array{257, 256, 2}}) {
+      c.rows = rows;
+      c.tokens = tokens;
+      c.splits = splits;
+      c.normed = !c.normed;
+      expect_product(w, c);
+    }
+  }
+}
+
+// More tiles than blocks at a time: each takes several, and an odd number of blocks of columns.
+TEST(GemmPackedCuda, ManyTiles) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : {WeightFormat::fp16, WeightFormat::nf4_dq}) {
+    const Matrix w = gemv::make_matrix(format, 2064, 192, 3);
+    Case c;
+    c.order = gemv::plain(w);
+    for (const int tokens : {32, 64, 128, 256}) {
+      c.rows = 20 * tokens + 5;
+      c.tokens = tokens;
+      expect_product(w, c);
+    }
+  }
+}
+
+TEST(GemmPackedCuda, EightBitOperands) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const auto& [format, operand] :
+       {std::pair{WeightFormat::fp8, Operand::e4m3}, std::pair{WeightFormat::int8, Operand::s8}}) {
+    Matrix w = gemv::make_matrix(format, 208, 512, 3);
+    w.outlier_threshold = 0;
+    Case c;
+    c.order = gemv::plain(w);
+    c.operand = operand;
+    for (const int tokens : {32, 64, 128, 256}) {
+      c.rows = tokens + 3;
+      c.tokens = tokens;
+      c.splits = tokens == 64 ? 4 : 1;
+      expect_product(w, c);
+    }
+  }
+}
+
+TEST(GemmPackedCuda, EveryEpilogueAndSixteenBitRows) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::nf4_dq, 96, 512, 3);
+  for (const int splits : {1, 2}) {
+    Case c;
+    c.rows = 37;
+    c.tokens = 64;
+    c.splits = splits;
+    c.order = gemv::plain(w);
+    for (const Epilogue epilogue : {Epilogue::add, Epilogue::gelu_tanh, Epilogue::gelu_erf}) {
+      c.epilogue = epilogue;
+      expect_product(w, c);
+    }
+    c.epilogue = Epilogue::store;
+    c.from_sixteen = true;
+    expect_product(w, c);
+    c.epilogue = Epilogue::swiglu;
+    c.order = {gemv::Pairing::halves, 0, w.rows};
+    for (const bool sixteen : {false, true}) {
+      c.sixteen = sixteen;
+      expect_product(w, c);
+    }
+  }
+}
+
+// Rows beyond f16's range are scaled by a power of two.
+TEST(GemmPackedCuda, LargeActivations) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::fp16, 32, 64, 3);
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+  std::vector<float> x(2 * 64, 0.0f);
+  x[5] = 0x1p20f;
+  x[64 + 9] = 3;
+  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+  const cuda::Buffer y(2 * 32 * sizeof(float), "a test");
+  const cuda::Buffer scratch(scratch_bytes(weights.view(), Operand::f16, 2), "a test");
+  Args args;
+  args.weights = &weights.view();
+  args.x = x_buffer.data<float>();
+  args.rows = 2;
+  args.y = y.data<float>();
+  args.scratch = scratch.data();
+  const cuda::Stream stream;
+  run(args, stream.get());
+  stream.synchronize();
+  std::vector<float> actual(64);
+  y.download(actual.data(), actual.size() * sizeof(float), 0);
+  const Tensor decoded = quant::decode(w);
+  for (std::size_t n = 0; n < 32; ++n) {
+    EXPECT_EQ(actual[n], decoded.data<float>()[n * 64 + 5] * 0x1p20f);
+    EXPECT_EQ(actual[32 + n], decoded.data<float>()[n * 64 + 9] * 3);
+  }
+}
+
+TEST(GemmPackedCuda, SaysWhatItDoesNotTake) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const auto reason = [](WeightFormat format, std::int64_t columns, Operand operand) {
+    const Matrix w = gemv::make_matrix(format, 32, columns, 3);
+    const std::vector<const Matrix*> parts{&w};
+    const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+    const char* why = "";
+    EXPECT_FALSE(supports(weights.view(), operand, &why));
+    return std::string(why);
+  };
+  EXPECT_EQ(reason(WeightFormat::fp32, 64, Operand::f16), "fp32 weights");
+  EXPECT_EQ(reason(WeightFormat::fp16, 80, Operand::f16), "columns that fill no whole block");
+  EXPECT_EQ(reason(WeightFormat::nf4, 128, Operand::e4m3), "no product of that type");
+}
+
+}  // namespace
+}  // namespace plimsoll::kernels::gemm_packed

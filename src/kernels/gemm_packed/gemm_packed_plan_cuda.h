@@ -1,0 +1,35 @@
+// What the kernel of gemm_packed is launched with, and the launches, one a format and operand.
+#pragma once
+
+#include "kernels/gemm_packed/gemm_packed_cuda.h"
+
+namespace plimsoll::kernels::gemm_packed {
+
+/// Rows of weights of a block: eight tiles, one a warp.
+inline constexpr int kBlockTiles = 8;
+inline constexpr int kBlockRows = kBlockTiles * gemv::kTileRows;
+/// Most blocks that share a tile of the result, each with a part of the columns.
+inline constexpr int kMostSplits = 8;
+
+struct Plan {
+  Args args;
+  gemv::DeviceWeights w;
+  const unsigned char* panels = nullptr;  // see PanelArgs
+  const float* token_scales = nullptr;
+  std::int64_t padded = 0;  // tokens of the panels
+  int blocks = 0;           // of columns
+  int token_tiles = 0;
+  int weight_tiles = 0;    // of kBlockRows
+  int splits = 1;          // blocks of a cluster that share a tile of the result, or
+  bool share = false;      // two blocks of a cluster have the same tokens and bring each other half
+  float weight_scale = 0;  // int8: quant::kInt8WeightScale
+};
+
+using Launch = void (*)(const Plan& plan, cudaStream_t stream);
+
+/// For 32, 64, 128 or 256 tokens a block.
+Launch dense_launch(gemv::Format format, Operand operand, int tokens);
+Launch byte_launch(gemv::Format format, Operand operand, int tokens);
+Launch table4_launch(gemv::Format format, int tokens);
+
+}  // namespace plimsoll::kernels::gemm_packed
