@@ -29,7 +29,7 @@ void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_
 }
 
 /// Tokens from which on a GPU's dense products gain little by more.
-constexpr std::int64_t kDeviceChunk = 512;
+constexpr std::int64_t kDeviceChunk = 2048;
 
 /// What each chunk's attention will need, before work on those that come first.
 void require_attention_memory(const Model& model, const ops::Context& context, std::int64_t held,

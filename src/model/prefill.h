@@ -17,7 +17,7 @@ namespace plimsoll {
 std::int64_t activation_bytes(const ModelConfig& config);
 
 /// Tokens that go through the model together: context.prefill_chunk, or where that is 0 on a GPU
-/// 512 and on the CPU the largest power of two, 128 to 1024, whose activations in a layer fit in
+/// 2048 and on the CPU the largest power of two, 128 to 1024, whose activations in a layer fit in
 /// the last-level cache.
 std::int64_t prefill_chunk(const ModelConfig& config, const ops::Context& context);
 

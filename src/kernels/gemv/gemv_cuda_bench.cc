@@ -187,10 +187,11 @@ void bench_chain(const Chain& chain, const std::string& what, int rows, bool dep
                    [&] {
                      for (std::size_t layer = 0; layer < kLayers; ++layer) {
                        for (std::size_t shape = 0; shape < 4; ++shape) {
-                         product::run(args_of(chain, shape, layer, rows, dependent), stream.get());
+                         product::run({args_of(chain, shape, layer, rows, dependent)},
+                                      stream.get());
                        }
                      }
-                     product::run(args_of(chain, 4, 0, rows, dependent), stream.get());
+                     product::run({args_of(chain, 4, 0, rows, dependent)}, stream.get());
                    }),
         bytes, ceiling);
 }

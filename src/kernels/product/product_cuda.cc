@@ -25,37 +25,37 @@ struct Workspace {
   std::int64_t decoded_rows;  // of the weights, at a time
   std::int64_t decoded;
   std::int64_t x;
-  std::int64_t wide;  // [rows, order.rows] f32: gate and up before SwiGLU
+  std::int64_t wide;  // [rows, order.rows] f32: sums that are not y
   std::int64_t total;
 };
 
 /// Of weights [out, columns] of `bytes` each once they are decoded.
-Workspace layout(std::int64_t out, std::int64_t columns, int bytes, std::int64_t rows,
-                 bool swiglu) {
+Workspace layout(std::int64_t out, std::int64_t columns, int bytes, std::int64_t rows) {
   const std::int64_t row = columns * bytes;
   Workspace at{};
   at.decoded_rows = std::min(out, std::max<std::int64_t>(kDecodedBytes / row / 64, 1) * 64);
   at.decoded = static_cast<std::int64_t>(cuda::kMatmulWorkspace);
   at.x = at.decoded + round_up(at.decoded_rows * row, 256);
   at.wide = at.x + round_up(rows * row, 256);
-  at.total = at.wide + (swiglu ? rows * out * 4 : 0);
+  at.total = at.wide + rows * out * 4;
   return at;
 }
 
-Workspace layout(const DeviceWeights& w, std::int64_t rows, bool swiglu) {
-  return layout(w.order.rows, w.columns, cuda::element_bytes(dequantize::natural_element(w)), rows,
-                swiglu);
+Workspace layout(const DeviceWeights& w, std::int64_t rows) {
+  return layout(w.order.rows, w.columns, cuda::element_bytes(dequantize::natural_element(w)), rows);
 }
 
-void run_many(const gemv::Args& args, cudaStream_t stream) {
+void run_decoded(const Args& args, cudaStream_t stream) {
   const DeviceWeights& w = *args.weights;
   const bool swiglu = args.epilogue == Epilogue::swiglu;
-  const Workspace at = layout(w, args.rows, swiglu);
+  const Workspace at = layout(w, args.rows);
   auto* workspace = static_cast<std::byte*>(args.scratch);
   const cuda::Element element = dequantize::natural_element(w);
 
   round_rows::Args rounded;
   rounded.x = args.x;
+  rounded.x16 = args.x16;
+  rounded.bf16 = args.bf16;
   rounded.rows = args.rows;
   rounded.columns = w.columns;
   rounded.norm = args.norm;
@@ -66,7 +66,8 @@ void run_many(const gemv::Args& args, cudaStream_t stream) {
   rounded.dependent = args.dependent;
   round_rows::run(rounded, stream);
 
-  float* y = swiglu ? reinterpret_cast<float*>(workspace + at.wide) : args.y;
+  const bool apart = swiglu || args.y16 != nullptr;
+  float* y = apart ? reinterpret_cast<float*>(workspace + at.wide) : args.y;
   for (std::int64_t row = 0; row < w.order.rows; row += at.decoded_rows) {
     dequantize::Args decode;
     decode.weights = &w;
@@ -91,7 +92,7 @@ void run_many(const gemv::Args& args, cudaStream_t stream) {
   }
 
   const bool activation = args.epilogue != Epilogue::store && args.epilogue != Epilogue::add;
-  if (args.bias == nullptr && !activation) return;
+  if (args.bias == nullptr && !activation && args.y16 == nullptr) return;
   EpilogueArgs after;
   after.epilogue = args.epilogue;
   after.sums = y;
@@ -99,30 +100,86 @@ void run_many(const gemv::Args& args, cudaStream_t stream) {
   after.width = swiglu ? w.order.rows / 2 : w.order.rows;
   after.bias = args.bias;
   after.y = args.y;
+  after.y16 = args.y16;
+  after.bf16 = args.bf16;
   run_epilogue(after, stream);
 }
 
 }  // namespace
 
-std::size_t workspace_bytes(const DeviceWeights& weights, std::int64_t rows) {
-  const auto few = static_cast<int>(std::min<std::int64_t>(rows, kManyRows - 1));
-  const std::size_t scratch = gemv::scratch_bytes(weights, few);
-  if (rows < kManyRows) return scratch;
-  const bool paired = weights.order.pairing == gemv::Pairing::halves;
-  return std::max(scratch, static_cast<std::size_t>(layout(weights, rows, paired).total));
+Choice choose(const DeviceWeights& weights, std::int64_t rows) {
+  using gemm_packed::Operand;
+  Choice choice;
+  if (rows <= gemv::kRowsTogether) {
+    choice.reason = "few rows";
+    return choice;
+  }
+  choice.operand = gemm_packed::natural_operand(weights);
+  const char* why = nullptr;
+  const bool table =
+      weights.format == gemv::Format::table4 || weights.format == gemv::Format::table4_dq;
+  if (table && rows >= kDecodedTableRows) {
+    choice.route = Route::decoded;
+    choice.reason = "so many rows that decoding 4-bit levels once is cheaper than on the way";
+    return choice;
+  }
+  if (gemm_packed::supports(weights, choice.operand, &why)) {
+    choice.route = Route::packed;
+    choice.reason = "tensor cores take packed weights";
+    // Types of 8 bits where the format means them and rows are many enough for it to matter.
+    const bool plain_int8 = weights.format == gemv::Format::int8 && weights.outlier_threshold == 0;
+    const Operand eight = plain_int8 ? Operand::s8 : Operand::e4m3;
+    if (rows >= kManyRows && gemm_packed::supports(weights, eight, nullptr)) {
+      choice.operand = eight;
+      choice.reason = "8-bit tensor cores take packed weights";
+    }
+    return choice;
+  }
+  choice.reason = why;
+  choice.route = rows < kManyRows ? Route::gemv : Route::decoded;
+  return choice;
 }
 
-std::size_t workspace_bytes(std::int64_t out, std::int64_t columns, bool paired,
-                            std::int64_t rows) {
+std::size_t workspace_bytes(std::int64_t out, std::int64_t columns, std::int64_t rows) {
   constexpr int kBytes = 2;
   if (rows < kManyRows) return 0;
-  return static_cast<std::size_t>(layout(out, columns, kBytes, rows, paired).total);
+  const auto decoded = static_cast<std::size_t>(layout(out, columns, kBytes, rows).total);
+  if (rows < kDecodedTableRows && gemm_packed::supports(columns))
+    return gemm_packed::scratch_bytes(columns, rows);
+  return decoded;
 }
 
-void run(const gemv::Args& args, cudaStream_t stream) {
-  if (args.rows < kManyRows) return gemv::run(args, stream);
+std::size_t workspace_bytes(Route route, const DeviceWeights& weights, std::int64_t rows) {
+  switch (route) {
+    case Route::gemv:
+      return gemv::scratch_bytes(weights, static_cast<int>(rows));
+    case Route::packed:
+      return gemm_packed::scratch_bytes(weights, gemm_packed::natural_operand(weights), rows);
+    default:
+      return static_cast<std::size_t>(layout(weights, rows).total);
+  }
+}
+
+std::size_t workspace_bytes(const DeviceWeights& weights, std::int64_t rows) {
+  const std::int64_t few = std::min<std::int64_t>(rows, gemv::kMaxRows);
+  return std::max(workspace_bytes(Route::gemv, weights, few),
+                  workspace_bytes(choose(weights, rows).route, weights, rows));
+}
+
+void run_as(const Choice& choice, const Args& args, cudaStream_t stream) {
+  if (choice.route == Route::gemv) {
+    PLIMSOLL_CHECK(args.x16 == nullptr && args.y16 == nullptr, "16-bit rows of a gemv");
+    return gemv::run(args, stream);
+  }
   PLIMSOLL_CHECK(args.scratch != nullptr, "no workspace");
-  run_many(args, stream);
+  if (choice.route == Route::decoded) return run_decoded(args, stream);
+  Args packed = args;
+  packed.operand = choice.operand;
+  gemm_packed::run(packed, stream);
+}
+
+void run(const Args& args, cudaStream_t stream) {
+  run_as(choose(*args.weights, args.rows), args, stream);
 }
 
 }  // namespace plimsoll::kernels::product

@@ -8,6 +8,7 @@
 
 #include "kernels/dequantize/dequantize_cuda.h"
 #include "kernels/gemv/gemv_cuda_cases.h"
+#include "kernels/gemv/gemv_plan_cuda.h"
 #include "support/cuda.h"
 
 namespace plimsoll::kernels::product {
@@ -25,7 +26,7 @@ float rounded(float value, cuda::Element element) {
 
 // Products of values that are rounded to the element, in double precision; then as gemv's tests.
 void expect_product(const Matrix& w, int rows, const gemv::Order& order, Epilogue epilogue,
-                    bool normed) {
+                    bool normed, Route route = Route::decoded) {
   const std::vector<const Matrix*> parts{&w};
   const gemv::UploadedWeights weights(gemv::pack(parts, order), "a test");
   const cuda::Element element = dequantize::natural_element(weights.view());
@@ -41,9 +42,9 @@ void expect_product(const Matrix& w, int rows, const gemv::Order& order, Epilogu
   const cuda::Buffer norm_buffer = cuda::Buffer::of<float>(norm, "a test");
   const cuda::Buffer bias_buffer = cuda::Buffer::of<float>(bias, "a test");
   const cuda::Buffer y_buffer = cuda::Buffer::of<float>(y, "a test");
-  cuda::Buffer workspace(workspace_bytes(weights.view(), rows), "a test");
+  cuda::Buffer workspace(workspace_bytes(route, weights.view(), rows), "a test");
   workspace.fill(0xff);
-  gemv::Args args;
+  product::Args args;
   args.weights = &weights.view();
   args.x = x_buffer.data<float>();
   args.rows = rows;
@@ -54,7 +55,9 @@ void expect_product(const Matrix& w, int rows, const gemv::Order& order, Epilogu
   args.y = y_buffer.data<float>();
   args.scratch = workspace.data();
   const cuda::Stream stream;
-  product::run(args, stream.get());
+  Choice choice;
+  choice.route = route;
+  run_as(choice, args, stream.get());
   stream.synchronize();
   y_buffer.download(y.data(), y_buffer.bytes(), 0);
 
@@ -118,11 +121,31 @@ TEST(ProductCuda, WeightsThatAreDecodedInParts) {
   expect_product(w, kManyRows, gemv::plain(w), Epilogue::add, false);
 }
 
+TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const auto route_of = [](WeightFormat format, std::int64_t columns, std::int64_t rows) {
+    const Matrix w = gemv::make_matrix(format, 96, columns, 3);
+    const std::vector<const Matrix*> parts{&w};
+    const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+    return choose(weights.view(), rows);
+  };
+  EXPECT_EQ(route_of(WeightFormat::fp16, 448, gemv::kRowsTogether).route, Route::gemv);
+  EXPECT_EQ(route_of(WeightFormat::fp32, 448, kManyRows - 1).route, Route::gemv);
+  EXPECT_EQ(route_of(WeightFormat::fp32, 448, kManyRows).route, Route::decoded);
+  EXPECT_EQ(route_of(WeightFormat::fp32, 448, kManyRows).reason, "fp32 weights");
+  if (gemv::limits().major != 9) return;
+  EXPECT_EQ(route_of(WeightFormat::fp16, 448, gemv::kRowsTogether + 1).route, Route::packed);
+  EXPECT_EQ(route_of(WeightFormat::fp16, 464, kManyRows).route, Route::decoded);
+  EXPECT_EQ(route_of(WeightFormat::nf4, 448, kDecodedTableRows - 1).route, Route::packed);
+  EXPECT_EQ(route_of(WeightFormat::nf4, 448, kDecodedTableRows).route, Route::decoded);
+  EXPECT_EQ(route_of(WeightFormat::fp8, 512, kManyRows).operand, gemm_packed::Operand::e4m3);
+  EXPECT_EQ(route_of(WeightFormat::fp8, 512, kManyRows - 1).operand, gemm_packed::Operand::f16);
+}
+
 TEST(ProductCuda, FewRowsAreGemvs) {
   PLIMSOLL_GPU_OR_SKIP();
   const Matrix w = gemv::make_matrix(WeightFormat::bf16, 96, 448, 3);
-  expect_product(w, 1, gemv::plain(w), Epilogue::store, false);
-  expect_product(w, kManyRows - 1, gemv::plain(w), Epilogue::store, false);
+  expect_product(w, 1, gemv::plain(w), Epilogue::store, false, Route::gemv);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "kernels/cuda/launch_cuda.cuh"
+#include "kernels/cuda/rows_cuda.cuh"
 #include "kernels/gemv/gemv_epilogue_cuda.cuh"
 #include "kernels/product/product_epilogue_cuda.h"
 
@@ -23,7 +24,12 @@ __global__ void __launch_bounds__(kThreads)
   } else {
     value = gemv::activated(args.epilogue, value);
   }
-  args.y[row * args.width + i] = value;
+  if (args.y16 != nullptr) {
+    static_cast<std::uint16_t*>(args.y16)[row * args.width + i] =
+        static_cast<std::uint16_t>(cuda_device::pair_bits(args.bf16, value, 0));
+  } else {
+    args.y[row * args.width + i] = value;
+  }
 }
 
 }  // namespace

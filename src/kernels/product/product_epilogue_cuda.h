@@ -13,6 +13,8 @@ struct EpilogueArgs {
   std::int64_t width = 0;
   const float* bias = nullptr;  // as `sums` is wide; nullptr: none
   float* y = nullptr;           // [rows, width]; may be `sums` unless the epilogue is swiglu
+  void* y16 = nullptr;          // instead of y, in 16 bits,
+  bool bf16 = false;            // bf16 or f16
 };
 
 /// y = activation(sums + bias); `add` has been done by then. Waits for all before it.

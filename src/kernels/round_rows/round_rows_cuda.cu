@@ -1,5 +1,6 @@
 // A block a row. The row is read again for each pass: it lies in L2 by then, or in L1.
 #include "kernels/cuda/launch_cuda.cuh"
+#include "kernels/cuda/rows_cuda.cuh"
 #include "kernels/gemv/gemv_stage_cuda.cuh"
 #include "kernels/round_rows/round_rows_cuda.h"
 
@@ -19,7 +20,9 @@ __global__ void __launch_bounds__(kThreads) round_rows_kernel(const __grid_const
   const int warp = thread / 32;
   const int lane = thread % 32;
   const std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * args.columns;
-  const float* x = args.x + start;
+  const auto load = [&](int c) {
+    return cuda_device::load_four(args.x, args.x16, args.bf16, start + c);
+  };
   const auto columns = static_cast<float>(args.columns);
   cuda_device::let_next_start();
   cuda_device::wait_for_previous();
@@ -28,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) round_rows_kernel(const __grid_const
   if (args.norm_bias != nullptr) {
     float sum = 0;
     for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-      const float4 v = load4(x + c);
+      const float4 v = load(c);
       sum += v.x + v.y + v.z + v.w;
     }
     mean = across_block<false>(sum, parts[0], warp, lane) / columns;
@@ -36,14 +39,14 @@ __global__ void __launch_bounds__(kThreads) round_rows_kernel(const __grid_const
   if (args.norm != nullptr) {
     float sum = 0;
     for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-      const float4 v = load4(x + c);
+      const float4 v = load(c);
       for (const float value : {v.x - mean, v.y - mean, v.z - mean, v.w - mean})
         sum += value * value;
     }
     factor = 1 / sqrtf(across_block<false>(sum, parts[1], warp, lane) / columns + args.epsilon);
   }
   for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-    float4 v = load4(x + c);
+    float4 v = load(c);
     if (args.norm != nullptr) {
       const float4 n = load4(args.norm + c);
       const float4 b = args.norm_bias != nullptr ? load4(args.norm_bias + c) : float4{0, 0, 0, 0};

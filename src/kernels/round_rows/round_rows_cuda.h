@@ -7,7 +7,9 @@ namespace plimsoll::kernels::round_rows {
 
 /// All pointers are the device's, 16-byte aligned.
 struct Args {
-  const float* x = nullptr;  // [rows, columns], contiguous; columns a multiple of 4
+  const float* x = nullptr;   // [rows, columns], contiguous; columns a multiple of 4
+  const void* x16 = nullptr;  // the same in 16 bits instead,
+  bool bf16 = false;          // bf16 or f16
   std::int64_t rows = 0;
   int columns = 0;
   /// As in gemv::Args: RMSNorm with norm [columns], LayerNorm with norm and norm_bias.

@@ -105,7 +105,7 @@ std::int64_t CudaDevice::scratch_bytes(std::span<const ProductSize> products, co
   std::size_t largest = 0;
   for (const ProductSize& product : products) {
     const std::size_t bytes =
-        kernels::product::workspace_bytes(product.rows, product.columns, product.paired, tokens);
+        kernels::product::workspace_bytes(product.rows, product.columns, tokens);
     if (bytes > largest) held += bytes;
     largest = std::max(largest, bytes);
   }

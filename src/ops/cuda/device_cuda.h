@@ -104,8 +104,12 @@ class CudaDevice : public Device {
   std::unique_ptr<DeviceGraph> capture(const std::function<void()>& enqueue) override;
 
  private:
-  /// f32, for as long as it is held.
-  Tensor activations(std::int64_t rows, std::int64_t width);
+  /// For as long as it is held.
+  Tensor activations(std::int64_t rows, std::int64_t width, DType dtype = DType::f32);
+  /// What `first` hands to the product after it: many rows in the 16 bits they are rounded to
+  /// there, unless adapters may want them or invariant numerics forbid kernels for many rows.
+  Tensor between(const Context& context, const DeviceLinear& first, std::int64_t rows,
+                 std::int64_t width);
   /// y = product of x and the weights, with what the epilogue says.
   void product(const Context& context, const Tensor& x, const Norm* norm,
                const DeviceLinear& linear, kernels::gemv::Epilogue epilogue, Tensor& y);
@@ -121,6 +125,7 @@ class CudaDevice : public Device {
   Uploader uploader_;
   std::map<std::string, std::vector<cuda::Buffer>, std::less<>> prepared_;  // the largest last
   bool capturing_ = false;
+  bool adapted_ = false;  // some layer has had adapters
 };
 
 }  // namespace plimsoll::ops

@@ -14,10 +14,10 @@
 
 namespace plimsoll::ops {
 
-Tensor CudaDevice::activations(std::int64_t rows, std::int64_t width) {
+Tensor CudaDevice::activations(std::int64_t rows, std::int64_t width, DType dtype) {
   const std::shared_ptr<std::byte> data = scratch_->take(
-      static_cast<std::size_t>(rows * width) * sizeof(float), "a step's activations");
-  return Tensor::on_device(*this, data.get(), DType::f32, {rows, width}, data);
+      static_cast<std::size_t>(rows * width) * dtype_size(dtype), "a step's activations");
+  return Tensor::on_device(*this, data.get(), dtype, {rows, width}, data);
 }
 
 Tensor CudaDevice::embedding(const DeviceRows& rows, const quant::Matrix& table,

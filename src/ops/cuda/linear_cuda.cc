@@ -16,11 +16,17 @@ namespace {
 namespace gemv = kernels::gemv;
 using gemv::Epilogue;
 
-/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more.
-std::string_view product_name(quant::WeightFormat format, std::int64_t rows) {
+/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more;
+/// "gemm_decoded_nf4_dq_cuda": through cuBLASLt.
+std::string_view product_name(const DeviceLinear& linear, std::int64_t rows) {
+  using kernels::product::Route;
   static std::set<std::string> names;  // traces keep views of them
-  std::string name = fmt::format("{}_{}_cuda", rows < kernels::product::kManyRows ? "gemv" : "gemm",
-                                 quant::format_name(format));
+  const Route route = kernels::product::choose(linear.weights.view(), rows).route;
+  std::string name = fmt::format("{}_{}_cuda",
+                                 route == Route::gemv     ? "gemv"
+                                 : route == Route::packed ? "gemm"
+                                                          : "gemm_decoded",
+                                 quant::format_name(linear.format));
   std::ranges::replace(name, '-', '_');
   return *names.insert(std::move(name)).first;
 }
@@ -45,7 +51,7 @@ kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Ten
 
 /// Of few rows or many, by their number; with Numerics::invariant a row at a time as far as its
 /// bits are concerned, so that they depend on no other row.
-void run_product(const Context& context, const gemv::Args& args, std::int64_t x_width,
+void run_product(const Context& context, const kernels::product::Args& args, std::int64_t x_width,
                  std::int64_t y_width, cudaStream_t stream) {
   if (context.numerics != Numerics::invariant) return kernels::product::run(args, stream);
   gemv::Args some = args;
@@ -59,16 +65,30 @@ void run_product(const Context& context, const gemv::Args& args, std::int64_t x_
 
 }  // namespace
 
+Tensor CudaDevice::between(const Context& context, const DeviceLinear& first, std::int64_t rows,
+                           std::int64_t width) {
+  const bool whole = rows < kernels::product::kManyRows || adapted_ ||
+                     context.numerics == Numerics::invariant ||
+                     first.format == quant::WeightFormat::fp32;
+  if (whole) return activations(rows, width);
+  return activations(rows, width, first.weights.view().source_bf16 ? DType::bf16 : DType::f16);
+}
+
 void CudaDevice::plain_product(const Context& context, const Tensor& x, const Norm* norm,
                                const DeviceLinear& linear, Epilogue epilogue, Tensor& y) {
   PLIMSOLL_CHECK(x.dim(1) == linear.columns, "x is {}, W is [{}, {}]", to_string(x.shape()),
                  linear.rows, linear.columns);
   const std::int64_t rows = x.dim(0);
-  const Scope scope(*this, product_name(linear.format, rows), linear.bytes + bytes(x) + bytes(y),
+  const Scope scope(*this, product_name(linear, rows), linear.bytes + bytes(x) + bytes(y),
                     2 * rows * linear.rows * linear.columns);
-  gemv::Args args;
+  kernels::product::Args args;
   args.weights = &linear.weights.view();
-  args.x = x.address<float>();
+  if (x.dtype() == DType::f32) {
+    args.x = x.address<float>();
+  } else {
+    args.x16 = x.raw();
+  }
+  args.bf16 = x.dtype() == DType::bf16 || y.dtype() == DType::bf16;
   args.rows = static_cast<int>(rows);
   if (norm != nullptr) {
     args.norm = norm->weight.address<float>();
@@ -77,7 +97,11 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
   }
   args.bias = linear.bias.defined() ? linear.bias.address<float>() : nullptr;
   args.epilogue = epilogue;
-  args.y = y.address<float>();
+  if (y.dtype() == DType::f32) {
+    args.y = y.address<float>();
+  } else {
+    args.y16 = y.raw();
+  }
   const auto workspace =
       scratch_->take(kernels::product::workspace_bytes(*args.weights, rows), "a product");
   args.scratch = workspace.get();
@@ -149,7 +173,7 @@ Tensor CudaDevice::swiglu(const Context& context, const Tensor& x, const Norm& n
                           const Linear& gate, const Linear& up) {
   const std::int64_t width = gate.weight.rows;
   if (gate.device == up.device) {
-    Tensor y = activations(x.dim(0), width);
+    Tensor y = between(context, weights_of(gate), x.dim(0), width);
     product(context, x, &norm, weights_of(gate), Epilogue::swiglu, y);
     return y;
   }
@@ -165,7 +189,7 @@ Tensor CudaDevice::swiglu(const Context& context, const Tensor& x, const Norm& n
 Tensor CudaDevice::gelu(const Context& context, const Tensor& x, const Norm& norm,
                         const Linear& layer, bool tanh_form) {
   const DeviceLinear& linear = weights_of(layer);
-  Tensor y = activations(x.dim(0), linear.rows);
+  Tensor y = between(context, linear, x.dim(0), linear.rows);
   product(context, x, &norm, linear, tanh_form ? Epilogue::gelu_tanh : Epilogue::gelu_erf, y);
   return y;
 }

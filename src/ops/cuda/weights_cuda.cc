@@ -135,6 +135,7 @@ void CudaDevice::pack(std::span<Linear* const> layers, Joined joined) {
     linear->bias = bias.to_device(*this, name);
   }
   linear->adapters = adapters_of(layers);
+  adapted_ |= linear->adapters != nullptr;
   for (Linear* layer : layers) layer->device = linear;
 }
 
@@ -153,6 +154,7 @@ void CudaDevice::twin(const DeviceLinear& like, std::span<Linear* const> layers)
   other->columns = like.columns;
   other->bytes = like.bytes;
   other->adapters = adapters_of(layers);
+  adapted_ |= other->adapters != nullptr;
   PLIMSOLL_CUDA_CHECK(cudaDeviceSynchronize());
   for (Linear* layer : layers) layer->device = other;
 }
