@@ -9,4 +9,9 @@ namespace plimsoll {
 /// asks the TLB for a new one every 64 cache lines. InputError when the machine has not the memory.
 Tensor empty_on_huge_pages(DType dtype, Shape shape);
 
+/// The same for what lives as long as its neighbours, such as a model's matrices: several lie on
+/// one huge page, so that neither small ones nor the ends of large ones lie on small pages. What
+/// they share is given back when all of them are gone.
+Tensor empty_on_shared_huge_pages(DType dtype, Shape shape);
+
 }  // namespace plimsoll

@@ -185,10 +185,11 @@ void pack_table4_scales(const quant::Matrix& stored, quant::Matrix& packed) {
   const std::int64_t blocks = stored.columns / kPanelBlock;
   const std::int64_t panels = panel_count(stored.rows);
   if (stored.scales.dtype() == DType::u8) {
-    packed.scales = empty_on_huge_pages(DType::u8, {panels, (blocks + 1) / 2, 2 * kPanelOutputs});
+    packed.scales =
+        empty_on_shared_huge_pages(DType::u8, {panels, (blocks + 1) / 2, 2 * kPanelOutputs});
     panel_scales(stored, stored.scales.data<std::uint8_t>(), packed.scales.data<std::uint8_t>());
   } else {
-    packed.scales = empty_on_huge_pages(DType::f32, {panels, blocks, kPanelOutputs});
+    packed.scales = empty_on_shared_huge_pages(DType::f32, {panels, blocks, kPanelOutputs});
     panel_scales(stored, stored.scales.data<float>(), packed.scales.data<float>());
   }
 }
@@ -265,7 +266,7 @@ quant::Matrix to_panels(const quant::Matrix& stored) {
   packed.layout = quant::Layout::panels;
   const bool values = quant::is_dense(stored.format);
   packed.codes =
-      empty_on_huge_pages(values ? stored.codes.dtype() : DType::u8, panel_shape(stored));
+      empty_on_shared_huge_pages(values ? stored.codes.dtype() : DType::u8, panel_shape(stored));
   const auto unchanged = [](auto unit) { return unit; };
   switch (stored.format) {
     case WeightFormat::fp32:
