@@ -17,6 +17,13 @@ using gemv::Format;
 
 constexpr int kMostTokens = 256;  // of a block
 
+/// Whether the kernels were compiled: products of warpgroups are sm_90a's, not sm_90's.
+#ifdef PLIMSOLL_HAS_SM90A
+constexpr bool kCompiled = true;
+#else
+constexpr bool kCompiled = false;
+#endif
+
 std::int64_t round_up(std::int64_t value, std::int64_t to) {
   return (value + to - 1) / to * to;
 }
@@ -120,6 +127,7 @@ bool supports(const DeviceWeights& w, Operand operand, const char** why) {
     if (why != nullptr) *why = reason;
     return false;
   };
+  if (!kCompiled) return no("a build without code for sm_90a");
   if (gemv::limits().major != 9) return no("a GPU without warpgroup products (sm_90)");
   if (w.format == Format::f32) return no("fp32 weights");
   if (columns_of(w) % block_columns(operand) != 0) return no("columns that fill no whole block");
@@ -134,7 +142,7 @@ std::size_t scratch_bytes(const DeviceWeights& weights, Operand operand, std::in
 }
 
 bool supports(std::int64_t columns) {
-  return gemv::limits().major == 9 && columns % block_columns(Operand::f16) == 0;
+  return kCompiled && gemv::limits().major == 9 && columns % block_columns(Operand::f16) == 0;
 }
 
 std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows) {

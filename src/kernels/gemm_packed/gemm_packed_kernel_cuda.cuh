@@ -66,10 +66,12 @@ struct Part {
 };
 
 __device__ inline Part part_of(const Plan& plan, int tokens) {
-  const auto cluster = cooperative_groups::this_cluster();
   Part part{};
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  const auto cluster = cooperative_groups::this_cluster();
   part.rank = static_cast<int>(cluster.block_rank());
   part.size = static_cast<int>(cluster.num_blocks());
+#endif
   const int index = static_cast<int>(blockIdx.x) / part.size;
   const int group = index / plan.token_tiles;
   part.first_tile = (plan.share ? group * part.size + part.rank : group) * kBlockTiles;
