@@ -96,8 +96,10 @@ void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
       .add_option("--prefill-chunk", flags.prefill_chunk,
                   "Tokens of a prompt that are computed together (0: as many as fit in the cache)")
       ->capture_default_str();
-  command.add_flag("--explain", flags.explain,
-                   "Say on standard error which attention kernel runs and why, and which numerics");
+  command.add_flag(
+      "--explain", flags.explain,
+      "Say on standard error which attention kernel runs and why (on a GPU products too), and "
+      "which numerics");
 }
 
 void add_device_flags(CLI::App& command, ContextFlags& flags) {

@@ -18,10 +18,9 @@ using gemv::Epilogue;
 
 /// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more;
 /// "gemm_decoded_nf4_dq_cuda": through cuBLASLt.
-std::string_view product_name(const DeviceLinear& linear, std::int64_t rows) {
+std::string_view product_name(const DeviceLinear& linear, kernels::product::Route route) {
   using kernels::product::Route;
   static std::set<std::string> names;  // traces keep views of them
-  const Route route = kernels::product::choose(linear.weights.view(), rows).route;
   std::string name = fmt::format("{}_{}_cuda",
                                  route == Route::gemv     ? "gemv"
                                  : route == Route::packed ? "gemm"
@@ -79,7 +78,16 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
   PLIMSOLL_CHECK(x.dim(1) == linear.columns, "x is {}, W is [{}, {}]", to_string(x.shape()),
                  linear.rows, linear.columns);
   const std::int64_t rows = x.dim(0);
-  const Scope scope(*this, product_name(linear, rows), linear.bytes + bytes(x) + bytes(y),
+  kernels::product::Choice choice;
+  if (context.numerics == Numerics::invariant) {
+    choice.reason = "invariant numerics";
+  } else {
+    choice = kernels::product::choose(linear.weights.view(), rows);
+  }
+  const std::string_view name = product_name(linear, choice.route);
+  if (context.explain != nullptr)
+    (*context.explain)(fmt::format("product: {}: {}", name, choice.reason));
+  const Scope scope(*this, name, linear.bytes + bytes(x) + bytes(y),
                     2 * rows * linear.rows * linear.columns);
   kernels::product::Args args;
   args.weights = &linear.weights.view();
