@@ -121,6 +121,9 @@ TEST_F(OnTheGpu, InvariantBatchesAreTheSameToTheBit) {
   context_.numerics = ops::Numerics::invariant;
   for (const Case& each : {Case{"mistral-tiny", WeightFormat::nf4_dq, kv::KvFormat::fp16},
                            Case{"gpt2-tiny", WeightFormat::int8, kv::KvFormat::int8},
+                           Case{"gpt2-tiny", WeightFormat::int8, kv::KvFormat::fp16},
+                           Case{"gpt2-tiny", WeightFormat::fp16, kv::KvFormat::int8},
+                           Case{"llama-tiny", WeightFormat::int8, kv::KvFormat::fp16},
                            Case{"qwen2-tiny", WeightFormat::bf16, kv::KvFormat::bf16},
                            Case{"llama-tiny", WeightFormat::fp32, kv::KvFormat::f32}}) {
     load(each);

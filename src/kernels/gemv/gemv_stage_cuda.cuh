@@ -129,7 +129,8 @@ struct Row {
     for (int c = own_begin + lane * 4; c < own_end; c += 128) {
       float4 v = load4(raw + c);
       if (norm_bias != nullptr) v = {v.x - mean, v.y - mean, v.z - mean, v.w - mean};
-      sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+      // Said in full: what becomes one operation must not be each kernel's compilation's choice.
+      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
     }
     sum = across_block<false>(sum, parts + kWarps, warp, lane);
     factor = 1 / sqrtf(sum / columns + plan.args.epsilon);
