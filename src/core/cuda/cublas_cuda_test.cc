@@ -40,8 +40,16 @@ void expect_product(Element element, std::int64_t m, std::int64_t n, std::int64_
   const Buffer y_buffer = Buffer::of<float>(y, "a test");
   const Buffer workspace(kMatmulWorkspace, "a test");
   const Stream stream;
-  matmul({element, x_buffer.data(), w_buffer.data(), y_buffer.data<float>(), m, n, k, stride, add,
-          workspace.data()},
+  matmul({.element = element,
+          .x = x_buffer.data(),
+          .w = w_buffer.data(),
+          .y = y_buffer.data<float>(),
+          .m = m,
+          .n = n,
+          .k = k,
+          .y_stride = stride,
+          .add = add,
+          .workspace = workspace.data()},
          stream.get());
   stream.synchronize();
   y_buffer.download(y.data(), y_buffer.bytes(), 0);
