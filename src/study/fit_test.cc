@@ -36,16 +36,16 @@ TEST(Fit, OnAGpuWhatItsKernelsWorkInCounts) {
   test::FakeDevice device;
   ops::Context context;
   context.device = &device;
-  const MemoryNeed need = memory_need(kMistral, variant("bf16+sdpa"), context, 1024);
-  // Chunks of 512; gate and up as one are the widest product.
-  const std::int64_t activations = 512 * (3 * 4096 + 2 * 14336 + 2 * 40 * 128) + 32000;
-  EXPECT_EQ(need.workspace, 4 * activations + 512 * 2 * 14336);
+  const MemoryNeed need = memory_need(kMistral, variant("bf16+sdpa"), context, 4096);
+  // Chunks of 2,048; gate and up as one are the widest product.
+  const std::int64_t activations = 2048 * (3 * 4096 + 2 * 14336 + 2 * 40 * 128) + 32000;
+  EXPECT_EQ(need.workspace, 4 * activations + 2048 * 2 * 14336);
   // Scores in fp32 and weights in 16 bits.
-  EXPECT_EQ(memory_need(kMistral, variant("bf16+eager"), context, 1024).workspace,
-            need.workspace + 6 * 32 * 512 * std::int64_t{1024});
+  EXPECT_EQ(memory_need(kMistral, variant("bf16+eager"), context, 4096).workspace,
+            need.workspace + 6 * 32 * 2048 * std::int64_t{4096});
   ModelConfig tied = kMistral;
   tied.tie_word_embeddings = true;
-  EXPECT_EQ(memory_need(tied, variant("bf16+sdpa"), context, 1024).workspace,
+  EXPECT_EQ(memory_need(tied, variant("bf16+sdpa"), context, 4096).workspace,
             need.workspace + 2 * 32000 * 4096);
 }
 
