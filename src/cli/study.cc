@@ -12,6 +12,7 @@
 #include "study/output.h"
 #include "study/report_page.h"
 #include "study/study.h"
+#include "study/tables.h"
 #include "text/sample_text.h"
 
 namespace plimsoll::cli {
@@ -66,6 +67,10 @@ study::Adaptation adapt(const StudyFlags& flags, const study::StudyOptions& opti
 void compare(const StudyFlags& flags) {
   const study::Comparison comparison = study::compare(study::read_results(flags.compare.front()),
                                                       study::read_results(flags.compare.back()));
+  if (comparison.changes.empty()) {
+    throw InputError(flags.compare.back(), "figures in common with " + flags.compare.front(),
+                     "none", "a variant that is measured in both, with the same work or text");
+  }
   std::cout << (flags.format == "json" ? study::as_json(comparison).dump() + "\n"
                                        : study::as_text(comparison))
             << std::flush;
@@ -169,8 +174,8 @@ void run(const StudyFlags& flags) {
     return;
   }
   const std::string source = results.run.text ? results.run.text->source : "random weights";
-  std::cout << fmt::format("plimsoll study of {} on {}: {} variants, {} threads\n", flags.model,
-                           source, results.variants.size(), threads())
+  std::cout << fmt::format("plimsoll study of {} on {}: {}, {} threads\n", flags.model, source,
+                           study::counted(results.variants.size(), "variant"), threads())
             << study::as_text(results) << adapted
             << fmt::format("\nWritten to {}: {}\n", folder.string(),
                            fmt::join(study::output_files(), ", "));

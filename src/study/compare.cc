@@ -28,6 +28,8 @@ class Comparer {
     note("threads", std::to_string(before_.run.machine.threads),
          std::to_string(after_.run.machine.threads));
     note("program", before_.run.build_commit, after_.run.build_commit);
+    about(before_, "before");
+    about(after_, "after");
     const bool same_text = note("text", text_of(before_), text_of(after_));
     const bool same_work = note("workload", workload_of(before_), workload_of(after_));
     if (before_.run.ceilings && after_.run.ceilings) {
@@ -60,6 +62,23 @@ class Comparer {
   }
 
  private:
+  /// What the verdicts rest on.
+  void about(const Results& results, const char* when) {
+    if (!results.run.complete) {
+      comparison_.notes.push_back(fmt::format(
+          "the study {} is unfinished: its figures are those of its first parts", when));
+    }
+    if (!results.noise) {
+      comparison_.notes.push_back(fmt::format("noise floor {}: not known", when));
+      return;
+    }
+    const Noise& noise = *results.noise;
+    comparison_.notes.push_back(fmt::format(
+        "noise floor {}: {:.1f} % in decoding, {:.1f} % in prefill{}", when,
+        100 * noise.floor_decode, 100 * noise.floor_prefill,
+        noise.noisy ? "; the machine was noisy, so that small differences are not seen" : ""));
+  }
+
   /// Says when the two differ; whether they are the same.
   bool note(const char* what, const std::string& before, const std::string& after) {
     if (before != after) {

@@ -16,6 +16,7 @@ using Candidates = std::vector<const VariantResult*>;
 struct Criterion {
   std::string name, title, metric;
   bool more_is_better = true;
+  bool memory_first = false;
   std::function<std::optional<Estimate>(const VariantResult&)> figure;
   /// How much better `a` is than `b`: above 1 is better.
   std::function<Versus(const VariantResult& a, const VariantResult& b)> better;

@@ -100,9 +100,10 @@ void refuse_all(const std::string& model, const ModelConfig& config,
       "{}: no variant fits the memory: {} needs {}, {} are {}; {}", model, smallest.name(),
       bytes_text(need_of(smallest)), bytes_text(allowed(context, limit)),
       limit && allowed(context, limit) == *limit ? "what --memory-limit allows" : "available",
-      would.empty()
-          ? fmt::format("none would, {} needs {}", least.name(), bytes_text(need_of(least)))
-          : fmt::format("{} would", fmt::join(would, ", "))));
+      !would.empty() ? fmt::format("{} would", fmt::join(would, ", "))
+      : least == smallest
+          ? "none of any format would"
+          : fmt::format("none would, {} needs {}", least.name(), bytes_text(need_of(least)))));
 }
 
 }  // namespace plimsoll::study

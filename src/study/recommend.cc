@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iterator>
 
@@ -20,6 +21,14 @@ Budget budget_of(const VariantResult& variant, const Results& results) {
   const double most = results.run.flags.max_ppl_ratio;
   if (ratio.value > most) return Budget::beyond;
   return ratio.interval && ratio.interval->high <= most ? Budget::within : Budget::may_exceed;
+}
+
+/// A value for --max-ppl-ratio that lets `ratio` pass: never rounded down.
+std::string threshold_text(double ratio) {
+  constexpr double kDigits = 1e4;
+  double rounded = std::round(ratio * kDigits);
+  if (rounded / kDigits < ratio) ++rounded;
+  return fmt::format("{:.4f}", rounded / kDigits);
 }
 
 /// What a ratio of perplexities may be beside the value, for a sentence.
@@ -68,14 +77,15 @@ std::vector<std::string> what_would_change(const Criterion& work, const VariantR
     if (!other.latency || budget_of(other, results) != Budget::beyond) continue;
     const Versus lead = work.better(other, chosen);
     if (lead.verdict == "faster") {
-      changes.push_back(fmt::format("--max-ppl-ratio {:.4f} or more: {} is better by {}",
-                                    other.quality->ppl_ratio.value, other.name, times_text(lead)));
+      changes.push_back(fmt::format("--max-ppl-ratio {} or more: {} is better by {}",
+                                    threshold_text(other.quality->ppl_ratio.value), other.name,
+                                    times_text(lead)));
     }
   }
   if (budget_of(chosen, results) == Budget::may_exceed) {
     changes.push_back(
         fmt::format("a longer text, which tells surer whether its quality is within "
-                    "the budget of {:.2f}",
+                    "the budget of {}",
                     budget));
   }
   for (const VariantResult* other : candidates) {
@@ -91,9 +101,11 @@ std::vector<std::string> what_would_change(const Criterion& work, const VariantR
         range_text(other->quality->ppl_ratio)));
     break;  // the best of them
   }
+  if (work.memory_first) return changes;  // what does not fit needs more than what was chosen
   for (const VariantResult& other : results.variants) {
     if (other.status == "does_not_fit") {
-      changes.push_back(fmt::format("more memory: {} {}", other.name, other.reason.value_or("")));
+      changes.push_back(fmt::format("more memory might: {} was not measured, it {}", other.name,
+                                    other.reason.value_or("does not fit")));
     }
   }
   return changes;
@@ -128,8 +140,8 @@ std::string quality_text(const VariantResult& chosen, const Results& results) {
   if (!chosen.quality) return "";
   if (chosen.name == results.reference) return "; the reference for quality";
   const Estimate& ratio = chosen.quality->ppl_ratio;
-  std::string text = fmt::format("; perplexity {:.4f} times {}'s where {:.2f} is allowed",
-                                 ratio.value, results.reference, results.run.flags.max_ppl_ratio);
+  std::string text = fmt::format("; perplexity {:.4f} times {}'s where {} is allowed", ratio.value,
+                                 results.reference, results.run.flags.max_ppl_ratio);
   if (budget_of(chosen, results) == Budget::may_exceed) {
     text += fmt::format(", which it may exceed ({})", range_text(ratio));
   }
@@ -149,9 +161,8 @@ Candidates by_figure(const Criterion& work, Candidates candidates) {
 void take_none(Recommendation& result, const Criterion& work, const Candidates& unjudged,
                const Results& results) {
   result.confidence = "nothing to choose from";
-  result.reason =
-      fmt::format("no variant is measured, judged and within a perplexity ratio of {:.2f}",
-                  results.run.flags.max_ppl_ratio);
+  result.reason = fmt::format("no variant is measured, judged and within a perplexity ratio of {}",
+                              results.run.flags.max_ppl_ratio);
   const VariantResult* least = nullptr;
   for (const VariantResult& variant : results.variants) {
     if (!variant.measured() || budget_of(variant, results) != Budget::beyond) continue;
@@ -159,8 +170,9 @@ void take_none(Recommendation& result, const Criterion& work, const Candidates& 
     if (least == nullptr || loss(variant) < loss(*least)) least = &variant;
   }
   if (least != nullptr) {
-    result.would_change.push_back(fmt::format("--max-ppl-ratio {:.4f} or more: {} loses least",
-                                              least->quality->ppl_ratio.value, least->name));
+    result.would_change.push_back(fmt::format("--max-ppl-ratio {} or more: {} loses least",
+                                              threshold_text(least->quality->ppl_ratio.value),
+                                              least->name));
   }
   if (unjudged.empty()) return;
   const Candidates ordered = by_figure(work, unjudged);

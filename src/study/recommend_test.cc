@@ -90,6 +90,31 @@ TEST(Recommend, NeverTakesOneThatLosesTooMuch) {
             std::vector<std::string>{"--max-ppl-ratio 1.0550 or more: nf4+sdpa loses least"});
 }
 
+TEST(Recommend, WhoFollowsTheAdviceGetsTheVariant) {
+  Results results =
+      made_up({made_up("fp32+sdpa", 40, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1.0010278)});
+  results.run.flags.max_ppl_ratio = 1.001;
+  Recommendation chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "fp32+sdpa");
+  EXPECT_TRUE(chat.would_change.front().starts_with("--max-ppl-ratio 1.0011 or more: nf4+sdpa"))
+      << chat.would_change.front();
+  results.run.flags.max_ppl_ratio = 1.0011;
+  chat = of(results, "chat");
+  EXPECT_EQ(chat.variant, "nf4+sdpa");
+  EXPECT_NE(chat.reason.find("where 1.0011 is allowed"), std::string::npos) << chat.reason;
+}
+
+TEST(Recommend, MoreMemoryMightChangeItButNotWhereMemoryComesFirst) {
+  Results results =
+      made_up({made_up("bf16+sdpa", 40, kFast, 1), made_up("nf4+sdpa", 5, kSlow, 1.01)});
+  results.variants[0].status = "does_not_fit";
+  results.variants[0].reason = "needs 40 MB, --memory-limit allows 10 MB";
+  EXPECT_EQ(of(results, "chat").would_change.back(),
+            "more memory might: bf16+sdpa was not measured, it needs 40 MB, --memory-limit allows "
+            "10 MB");
+  EXPECT_TRUE(of(results, "edge").would_change.empty());
+}
+
 TEST(Recommend, OneThatMayExceedTheBudgetGivesWayToOneThatSurelyDoesNot) {
   // As fast within the noise, and lighter by half; but its interval reaches to 1.0602.
   Results results =
@@ -129,7 +154,8 @@ TEST(Recommend, OneThatMayExceedTheBudgetGivesWayToOneThatSurelyDoesNot) {
 TEST(Recommend, NamesWhatOverrulesAnInterval) {
   Results results = made_up(
       {made_up("bf16+sdpa", 20, {204, 205, 206}, 1), made_up("int8+sdpa", 10, {200, 201, 202}, 1)});
-  results.variants[1].memory.weights_bytes = 19'500'000;
+  results.variants[1].memory.weights_bytes = 20'000'000;
+  results.variants[0].memory.workspace_bytes = 500'000;
   results.noise.emplace();
   results.noise->variant = "bf16+sdpa";
   results.noise->floor_decode = 0.03;
@@ -142,7 +168,7 @@ TEST(Recommend, NamesWhatOverrulesAnInterval) {
       << chat;
   EXPECT_NE(of(results, "batch").confidence.find("up to 4.0 %"), std::string::npos);
   const std::string edge = of(results, "edge").confidence;
-  EXPECT_NE(edge.find("apart by no more than the 1 MB, or 1 %, that come and go"),
+  EXPECT_NE(edge.find("apart by no more than the 1 MB, or 1 %, of workspace that come and go"),
             std::string::npos)
       << edge;
 }
@@ -202,6 +228,14 @@ TEST(Recommend, EdgeTakesTheFasterOfThoseThatNeedAlikeMuch) {
   EXPECT_EQ(of(results, "edge").variant, "int8+eager");
 }
 
+TEST(Recommend, OnlyWorkspaceComesAndGoes) {
+  Results results = made_up({made_up("int8+sdpa", 1, kFast, 1), made_up("nf4+sdpa", 1, kSlow, 1)});
+  results.variants[1].memory.weights_bytes = 740'000;
+  EXPECT_EQ(of(results, "edge").variant, "nf4+sdpa");
+  results.variants[1].memory.workspace_bytes = 200'000;
+  EXPECT_EQ(of(results, "edge").variant, "nf4+sdpa");
+}
+
 TEST(Recommend, RealTimeGoesByTheTailOverAllLoads) {
   // Faster alone, and for half of the requests, but not where many come together.
   Results results = made_up({made_up("bf16+sdpa", 20, kSlow, 1), made_up("nf4+sdpa", 5, kFast, 1)});
@@ -250,6 +284,9 @@ TEST(Warnings, EachWithItsEvidence) {
   EXPECT_TRUE(kinds(results).empty());
   results.variants[1].quality->ppl_ratio = {1.08, Interval{1.06, 1.1}};
   EXPECT_EQ(kinds(results), std::vector<std::string>{"loss"});
+  EXPECT_NE(warnings_about(results).front().text.find(": gptq or another"), std::string::npos);
+  results.variants[1].weights = "gptq";
+  EXPECT_EQ(warnings_about(results).front().text.find("gptq"), std::string::npos);
   results.variants[1].slow_paths = {"a scalar kernel"};
   results.noise.emplace();
   results.noise->noisy = true;

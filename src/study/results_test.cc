@@ -186,6 +186,23 @@ TEST(Compare, SlowerIsWorseAndFasterBetter) {
   EXPECT_FALSE(compare(before, after).worse);
 }
 
+TEST(Compare, SaysWhatTheVerdictsRestOn) {
+  Results before = full(), after = full();
+  before.run.complete = true;
+  before.noise->floor_decode = 0.012;
+  before.noise->floor_prefill = 0.034;
+  before.noise->noisy = false;
+  after.run.complete = false;
+  after.noise->noisy = true;
+  const std::string said = as_text(compare(before, after));
+  EXPECT_NE(said.find("noise floor before: 1.2 % in decoding, 3.4 % in prefill\n"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("in prefill; the machine was noisy"), std::string::npos) << said;
+  EXPECT_EQ(said.find("study before is unfinished"), std::string::npos) << said;
+  EXPECT_NE(said.find("study after is unfinished"), std::string::npos) << said;
+}
+
 TEST(Compare, QualityMemoryAndAbsence) {
   const Results before = full();
   Results after = full();

@@ -230,12 +230,13 @@ std::string as_markdown(const Results& results) {
   text += fmt::format(
       "\nQuality against `{}`, speed against `{}`. Prefill: {} tokens. Decoding: {} new tokens "
       "after "
-      "`{}`, batch 1, greedy, medians of {} repeats after a warm-up. {} arithmetic on {} threads "
+      "`{}`, batch 1, greedy, {} after a warm-up. {} arithmetic on {} threads "
       "of "
       "{} ({}), plimsoll {} ({}).\n",
       results.reference, results.baseline, run.flags.prefill_tokens, run.flags.new_tokens,
-      run.flags.decode_prompt, run.flags.repeats, run.flags.compute, run.machine.threads,
-      run.machine.cpu, run.machine.isa, run.plimsoll_version, run.build_commit);
+      run.flags.decode_prompt, repeats_text(run.flags.repeats), run.flags.compute,
+      run.machine.threads, run.machine.cpu, run.machine.isa, run.plimsoll_version,
+      run.build_commit);
   if (run.calibration) text += calibration_text(*run.calibration) + "\n";
   if (run.text) {
     text += fmt::format("Text: {}, {} tokens, SHA-256 `{}`.\n", run.text->source, run.text->tokens,
@@ -250,6 +251,14 @@ std::string calibration_text(const CalibrationFacts& calibration) {
       "random (seed {}), SHA-256 of the text {}.",
       calibration.source, calibration.windows, calibration.window_tokens, calibration.seed,
       calibration.sha256);
+}
+
+std::string counted(std::size_t count, const std::string& noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string repeats_text(std::int64_t repeats) {
+  return repeats == 1 ? "of one repeat" : fmt::format("medians of {} repeats", repeats);
 }
 
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent) {

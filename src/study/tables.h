@@ -20,6 +20,12 @@ enum class TableStyle { plain, markdown };
 std::string variant_table(const Results& results, TableStyle style,
                           std::size_t width = std::numeric_limits<std::size_t>::max());
 
+/// "1 variant", "2 variants".
+std::string counted(std::size_t count, const std::string& noun);
+
+/// What a speed is: "medians of 8 repeats".
+std::string repeats_text(std::int64_t repeats);
+
 /// One paragraph, wrapped at `width` and indented.
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent);
 

@@ -10,14 +10,14 @@ constexpr std::size_t kWidth = 96;
 std::string how_measured(const Results& results) {
   const RunFacts& run = results.run;
   std::string text = fmt::format(
-      "{} arithmetic, also for the quality. Speeds are medians of {} repeats after a warm-up, "
+      "{} arithmetic, also for the quality. Speeds are {} after a warm-up, "
       "batch "
       "1, greedy: prefill of {} tokens; {} new tokens after \"{}\". KL divergence (nats), ratio of "
       "perplexities and same top token are against {}, \"vs base\" is the speed of decoding "
       "against "
       "{}.",
-      run.flags.compute, run.flags.repeats, run.flags.prefill_tokens, run.flags.new_tokens,
-      run.flags.decode_prompt, results.reference, results.baseline);
+      run.flags.compute, repeats_text(run.flags.repeats), run.flags.prefill_tokens,
+      run.flags.new_tokens, run.flags.decode_prompt, results.reference, results.baseline);
   const VariantResult* reference = results.find(results.reference);
   if (reference != nullptr && reference->quality) {
     const QualityFacts& quality = *reference->quality;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/quote.h"
 #include "kv/kv_format.h"
 #include "model/stored_quantization.h"
 
@@ -56,6 +57,9 @@ ops::Context Variant::context(ops::Context base) const {
 Variant variant_from_name(std::string_view name, kv::KvFormat kv, ops::Attention attention) {
   constexpr std::string_view kFlag = "--variants";
   constexpr std::string_view kPrefix = "kv-";
+  if (name.find_first_of(" \t\n") != std::string_view::npos) {
+    throw InputError(kFlag, "variant", quote(name), "WEIGHTS[+ATTENTION[+kv-FORMAT]], no spaces");
+  }
   Variant variant;
   std::string_view rest = name;
   variant.weights = quant::format_from_name(take(rest, '+'), kFlag);
@@ -106,6 +110,9 @@ std::vector<Variant> variants_from_list(std::string_view list, const ModelConfig
     const std::string_view name = trimmed(take(list, ','));
     if (name.empty()) {
       throw InputError("--variants", "list", "nothing before a comma", "WEIGHTS+ATTENTION,...");
+    }
+    if (name == "all") {
+      throw InputError("--variants", "list", "all among others", "all alone, or names without it");
     }
     const Variant variant = variant_from_name(name, kv, attention);
     if (std::ranges::find(variants, variant) != variants.end()) {

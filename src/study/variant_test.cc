@@ -34,6 +34,16 @@ TEST(StudyVariant, OneAttentionLeavesEachFormatOnce) {
 TEST(StudyVariant, AListMayHaveSpaces) {
   const auto variants = variants_from_list(" bf16+eager, int8 ,\tnf4-dq", {}, kv::KvFormat::f32);
   EXPECT_EQ(names_of(variants), (Names{"bf16+eager", "int8+sdpa", "nf4-dq+sdpa"}));
+  const auto refused = [](const char* list) {
+    return test::message_of<InputError>([&] { variants_from_list(list, {}, kv::KvFormat::f32); });
+  };
+  EXPECT_EQ(refused("bf16,int8 + sdpa"),
+            "--variants: variant: found \"int8 + sdpa\", expected "
+            "WEIGHTS[+ATTENTION[+kv-FORMAT]], no spaces");
+  for (const char* list : {"all,int8", "int8, all"}) {
+    EXPECT_EQ(refused(list),
+              "--variants: list: found all among others, expected all alone, or names without it");
+  }
   for (const char* nothing : {"", "  "}) {
     EXPECT_EQ(
         test::message_of<InputError>([&] { variants_from_list(nothing, {}, kv::KvFormat::f32); }),

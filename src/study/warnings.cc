@@ -33,11 +33,14 @@ void about_quality(const VariantResult& variant, const Results& results,
                      variant.quality->kl_mean.value)});
   }
   if (ratio.value > kLoss) {
+    const bool is_calibrated = variant.weights == "gptq" || variant.weights == "int8-static";
     warnings.push_back(
         {"loss", variant.name,
-         fmt::format("its perplexity is {:.4f} times {}'s ({}), a loss over 5 %: gptq or another "
-                     "calibrated format, or quantisation-aware training, may lose less",
-                     ratio.value, results.reference, range(ratio))});
+         fmt::format("its perplexity is {:.4f} times {}'s ({}), a loss over 5 %: {}, or "
+                     "quantisation-aware training, may lose less",
+                     ratio.value, results.reference, range(ratio),
+                     is_calibrated ? "a longer or closer text to calibrate on"
+                                   : "gptq or another calibrated format")});
   }
 }
 
@@ -52,7 +55,7 @@ void about_the_budget(const Results& results, std::vector<Warning>& warnings) {
     if (!is_taken || (ratio.interval && ratio.interval->high <= budget)) continue;
     warnings.push_back(
         {"may_exceed", variant.name,
-         fmt::format("it is recommended, and may exceed the budget of {:.2f}: its perplexity is "
+         fmt::format("it is recommended, and may exceed the budget of {}: its perplexity is "
                      "{:.4f} times {}'s ({}); a longer --text tells it surer",
                      budget, ratio.value, results.reference, range(ratio))});
   }

@@ -187,6 +187,13 @@ class Compare(StudyTest):
         self.assert_refused(["study", "--compare", self.before, self.folder / "none.json"], "none.json")
         self.assert_refused(["study", "--compare", self.before], "--compare")
 
+    def test_nothing_in_common(self):
+        results = self.results()
+        for variant in results["variants"]:
+            variant["name"] = "log4+" + variant["attention"]
+        self.after.write_text(json.dumps(results))
+        self.assert_refused(["study", "--compare", self.before, self.after], self.after, "in common", "found none")
+
 
 if __name__ == "__main__":
     command_test.main()
