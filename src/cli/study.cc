@@ -151,6 +151,9 @@ void run(const StudyFlags& flags) {
                                         : study::Existing::refuse;
   if (auto earlier = study::open_output(folder, existing, study.results())) {
     study.resume(std::move(*earlier));
+  } else if (std::error_code error; fs::exists(folder / "results.json", error)) {
+    std::cerr << fmt::format("plimsoll: replaces the {}study in {}\n",
+                             flags.overwrite ? "" : "finished ", folder.string());
   }
   screen.show(study.results());
   try {
@@ -211,8 +214,10 @@ void add_measuring_flags(CLI::App& command, StudyFlags& flags) {
 }
 
 void add_result_flags(CLI::App& command, StudyFlags& flags) {
-  command.add_option("-o,--output", flags.output,
-                     "Folder for results.json and what is made of it (default: study-NAME)");
+  command.add_option(
+      "-o,--output", flags.output,
+      "Folder for results.json and what is made of it (default: study-NAME); a finished "
+      "study of the same is replaced");
   CLI::Option* resume =
       command.add_flag("--resume", flags.resume, "Go on with the unfinished study in the folder");
   command.add_flag("--overwrite", flags.overwrite, "Replace the study in the folder")

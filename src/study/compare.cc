@@ -68,7 +68,7 @@ class Comparer {
       comparison_.notes.push_back(fmt::format(
           "the study {} is unfinished: its figures are those of its first parts", when));
     }
-    if (!results.noise) {
+    if (!results.noise || !results.noise->decode.interval) {
       comparison_.notes.push_back(fmt::format("noise floor {}: not known", when));
       return;
     }

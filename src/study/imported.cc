@@ -6,18 +6,23 @@ namespace plimsoll::study {
 
 namespace {
 
-std::vector<double> speeds(const Json& row, const std::string& where) {
+/// Of the samples where there are any; a row may have their mean and deviation alone.
+Sampled speed(const Json& row, const std::string& where) {
+  const double mean = require_number(row, "avg_ts", where, 0);
   std::vector<double> samples;
   if (const Json* array = find_array(row, "samples_ts", where)) {
     for (const Json& value : *array) {
       samples.push_back(number_value(value, "samples_ts", where, 0));
     }
   }
-  if (samples.empty()) samples.push_back(require_number(row, "avg_ts", where, 0));
+  const bool is_summary = samples.empty();
+  if (is_summary) samples.push_back(mean);
   for (const double sample : samples) {
     if (sample == 0) throw InputError(where, "avg_ts or samples_ts", "0", "tokens a second");
   }
-  return samples;
+  Sampled speed = summarised(samples);
+  if (is_summary) speed.stddev = find_number(row, "stddev_ts", where, 0).value_or(0);
+  return speed;
 }
 
 std::string test_name(const Json& row, const std::string& where) {
@@ -58,7 +63,7 @@ std::vector<Imported> read_llama_bench(const std::filesystem::path& file) {
                      backend.empty() ? "" : ", " + backend),
          row.contains("model_type") ? require_string(row, "model_type", where)
                                     : require_string(row, "model_filename", where),
-         test_name(row, where), summarised(speeds(row, where))});
+         test_name(row, where), speed(row, where)});
   }
   return imported;
 }

@@ -2,6 +2,8 @@
 
 #include "study/made_up_results.h"
 #include "study/study.h"
+#include "study/tables.h"
+#include "study/timing.h"
 #include "study/verdicts.h"
 
 namespace plimsoll::study {
@@ -331,6 +333,52 @@ TEST(Verdicts, NoiseIsHowFarAVariantDiffersFromItself) {
   EXPECT_FALSE(noise.drift.noticed);
   const VariantResult wild = made_up("bf16+sdpa", 1, {120, 110, 130, 125}, 1);
   EXPECT_TRUE(noise_of(a.name, *a.latency, *wild.latency, {&*a.latency}).noisy);
+}
+
+TEST(Verdicts, OneRepeatTellsNothingAboutNoise) {
+  Results results =
+      made_up({made_up("bf16+sdpa", 20, {100}, 1), made_up("int8+sdpa", 10, {93}, 1)});
+  const VariantResult again = made_up("bf16+sdpa", 20, {140}, 1);
+  const Latency& first = *results.variants[0].latency;
+  results.noise = noise_of("bf16+sdpa", first, *again.latency, {&first});
+  results.run.flags.repeats = 1;
+  EXPECT_FALSE(results.noise->noisy);
+  draw_conclusions(results);
+  EXPECT_EQ(kinds(results), std::vector<std::string>{"one_repeat"});
+  const std::string text = as_text(results);
+  EXPECT_NE(text.find("unknown"), std::string::npos) << text;
+  EXPECT_EQ(text.find("0.93x"), std::string::npos) << text;
+  EXPECT_EQ(text.find("measured twice"), std::string::npos) << text;
+  EXPECT_EQ(text.find("1 repeats"), std::string::npos) << text;
+}
+
+TEST(Verdicts, NumericsCostIsNoneInsideItsIntervalOrTheNoise) {
+  Results results = made_up({made_up("bf16+sdpa", 20, kFast, 1)});
+  LatencySamples fast, invariant;
+  fast.prefill_seconds = {1, 1.02, 0.98, 1.01};
+  invariant.prefill_seconds = {1.2, 1.21, 1.22, 1.2};
+  fast.decode_seconds = {1, 2, 1.5, 1};
+  invariant.decode_seconds = {2, 1, 1.5, 3};
+  results.numerics_cost = numerics_cost_of("bf16+sdpa", fast, invariant);
+  EXPECT_NEAR(results.numerics_cost.at("prefill").get<double>(), 1.205 / 1.005 - 1, 1e-12);
+  EXPECT_GT(results.numerics_cost.at("prefill_low").get<double>(), 0.1);
+  EXPECT_EQ(numerics_text(results),
+            "Numerics: invariant against fast (bf16+sdpa): +19.9 % of the time in prefill (95 % "
+            "interval " +
+                fmt::format("{:+.1f} to {:+.1f}",
+                            100 * results.numerics_cost.at("prefill_low").get<double>(),
+                            100 * results.numerics_cost.at("prefill_high").get<double>()) +
+                "), no measured difference in decoding.");
+  EXPECT_NE(as_markdown(results).find(numerics_text(results)), std::string::npos);
+  // The same samples on a machine whose noise reaches further.
+  results.noise.emplace();
+  results.noise->floor_prefill = 0.41;
+  EXPECT_NE(numerics_text(results).find("no measured difference in prefill"), std::string::npos);
+  LatencySamples one;
+  one.prefill_seconds = one.decode_seconds = {1};
+  results.numerics_cost = numerics_cost_of("bf16+sdpa", one, one);
+  EXPECT_NE(numerics_text(results).find("unknown in prefill"), std::string::npos)
+      << numerics_text(results);
 }
 
 TEST(Verdicts, DriftIsNoticed) {

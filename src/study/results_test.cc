@@ -83,9 +83,18 @@ TEST(Results, AreRefusedWithFileAndField) {
 
 TEST(Results, AsCsvALineAVariant) {
   const std::string csv = as_csv(full());
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 3);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);  // an imported row too
   EXPECT_EQ(csv.find("name,weights,attention,kv,device,status,decode_tokens_per_second,"), 0u);
   EXPECT_NE(csv.find("\n\"int8+sdpa\",int8,sdpa,fp32,cpu,measured,201,2010,"), std::string::npos);
+}
+
+TEST(Results, WhatWasNotMeasuredIsMarked) {
+  Results results = full();
+  results.variants[1].memory.kv_bytes = 3'000'000;
+  EXPECT_EQ(variant_table(results, TableStyle::plain).find('~'), std::string::npos);
+  results.variants[1].latency.reset();
+  EXPECT_NE(variant_table(results, TableStyle::plain).find(" ~3.00 MB "), std::string::npos)
+      << variant_table(results, TableStyle::plain);
 }
 
 TEST(Results, ANarrowTableHasTheColumnsThatMatter) {
@@ -252,7 +261,7 @@ TEST(LlamaBench, RowsStandInTheTables) {
      "model_type": "llama 1B Q8_0", "n_prompt": 512, "n_gen": 0, "avg_ts": 88.5,
      "stddev_ts": 1.5, "samples_ts": [87, 88, 90.5]},
     {"build_commit": "b4719", "model_filename": "m.gguf", "n_prompt": 0, "n_gen": 128,
-     "avg_ts": 29.5}])");
+     "avg_ts": 29.5, "stddev_ts": 0.7}])");
   const std::vector<Imported> rows = read_llama_bench(file);
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].test, "pp512");
@@ -261,9 +270,21 @@ TEST(LlamaBench, RowsStandInTheTables) {
   EXPECT_EQ(rows[0].tokens_per_second.median, 88);
   EXPECT_EQ(rows[1].test, "tg128");
   EXPECT_EQ(rows[1].tokens_per_second.median, 29.5);
+  EXPECT_EQ(rows[1].tokens_per_second.stddev, 0.7);
   Results results = full();
   results.imported = rows;
   EXPECT_NE(as_markdown(results).find("llama 1B Q8_0"), std::string::npos);
+  EXPECT_NE(as_csv(results).find("\n\"llama 1B Q8_0\",,,,,imported,"), std::string::npos);
+  EXPECT_NE(as_csv(results).find(",\"llama.cpp b4719, CPU\",pp512,88,"), std::string::npos);
+  results.imported[0].label = "a|b <i>";
+  EXPECT_NE(as_markdown(results).find("| a\\|b &lt;i> |"), std::string::npos)
+      << as_markdown(results);
+  for (const char* row : {R"("samples_ts": [1, 2])", R"("avg_ts": "fast")"}) {
+    write_file_atomically(
+        file, fmt::format(R"([{{"n_prompt": 8, "n_gen": 0, "model_type": "m", {}}}])", row));
+    EXPECT_NE(message_of<InputError>([&] { read_llama_bench(file); }).find("row 0: avg_ts"),
+              std::string::npos);
+  }
   write_file_atomically(file, R"([{"n_prompt": 512, "n_gen": 0, "model_filename": "m"}])");
   EXPECT_NE(message_of<InputError>([&] { read_llama_bench(file); }).find("row 0: avg_ts"),
             std::string::npos);

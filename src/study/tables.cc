@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/units.h"
+#include "study/verdicts.h"
 
 namespace plimsoll::study {
 
@@ -43,10 +44,12 @@ Row row_of(const VariantResult& v, const Results& results) {
     const Versus& decode = v.versus_baseline->decode;
     row[8] = v.name == results.baseline          ? "baseline"
              : decode.verdict == "no difference" ? "same"
+             : decode.verdict == "unknown"       ? "unknown"
                                                  : fmt::format("{:.2f}x", decode.ratio);
   }
   row[9] = bytes_text(v.memory.weights_bytes);
-  row[10] = bytes_text(v.memory.kv_bytes);
+  // Of one that was not measured it is an estimate, for the longest text of the study.
+  row[10] = (v.latency ? "" : "~") + bytes_text(v.memory.kv_bytes);
   if (v.memory.peak_bytes) row[11] = bytes_text(*v.memory.peak_bytes);
   if (v.status == "does_not_fit") row[11] = "needs " + bytes_text(v.memory.needed_bytes);
   return row;
@@ -114,6 +117,7 @@ std::string quoted(const std::string& text) {
 struct CsvColumn {
   const char* name;
   std::function<std::string(const VariantResult&)> cell;
+  std::function<std::string(const Imported&)> of_imported = [](const Imported&) { return ""; };
 };
 
 std::string of_latency(const VariantResult& v, Sampled Latency::*figure, double Sampled::*value) {
@@ -130,16 +134,18 @@ std::string of_estimate(const VariantResult& v, Estimate QualityFacts::*figure) 
 
 std::vector<CsvColumn> csv_columns() {
   using V = const VariantResult&;
+  using I = const Imported&;
+  const auto none = [](V) { return ""; };
   const auto whole = [](std::int64_t MemoryFacts::*field) {
     return [field](V v) { return std::to_string(v.memory.*field); };
   };
   return {
-      {"name", [](V v) { return quoted(v.name); }},
+      {"name", [](V v) { return quoted(v.name); }, [](I row) { return quoted(row.label); }},
       {"weights", [](V v) { return v.weights; }},
       {"attention", [](V v) { return v.attention; }},
       {"kv", [](V v) { return v.kv; }},
       {"device", [](V v) { return v.device; }},
-      {"status", [](V v) { return v.status; }},
+      {"status", [](V v) { return v.status; }, [](I) { return "imported"; }},
       {"decode_tokens_per_second",
        [](V v) { return of_latency(v, &Latency::decode_tokens_per_second, &Sampled::median); }},
       {"prefill_tokens_per_second",
@@ -169,14 +175,36 @@ std::vector<CsvColumn> csv_columns() {
        [](V v) { return v.cost.per_million_tokens ? number(*v.cost.per_million_tokens) : ""; }},
       {"joules_per_token",
        [](V v) { return v.energy.joules_per_token ? number(*v.energy.joules_per_token) : ""; }},
+      {"imported_engine", none, [](I row) { return quoted(row.engine); }},
+      {"imported_test", none, [](I row) { return row.test; }},
+      {"imported_tokens_per_second", none,
+       [](I row) { return number(row.tokens_per_second.median); }},
+      {"imported_stddev", none, [](I row) { return number(row.tokens_per_second.stddev); }},
   };
+}
+
+/// As Markdown has it in a cell of a table.
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char character : text) {
+    if (character == '|') result += '\\';
+    if (character == '<') {
+      result += "&lt;";
+    } else {
+      result += character;
+    }
+  }
+  return result;
 }
 
 std::string imported_table(const Results& results, TableStyle style) {
   if (results.imported.empty()) return {};
   std::vector<Row> rows{{"imported", "engine", "test", "t/s"}};
   for (const Imported& row : results.imported) {
-    rows.push_back({row.label, row.engine, row.test,
+    const auto cell = [&](const std::string& text) {
+      return style == TableStyle::markdown ? escaped(text) : text;
+    };
+    rows.push_back({cell(row.label), cell(row.engine), row.test,
                     fmt::format("{:.1f} +- {:.1f}", row.tokens_per_second.mean,
                                 row.tokens_per_second.stddev)});
   }
@@ -199,12 +227,18 @@ std::string as_csv(const Results& results) {
     text += (text.empty() ? "" : ",") + std::string(column.name);
   }
   text += '\n';
-  for (const VariantResult& variant : results.variants) {
+  const auto add_line = [&](const auto& cell) {
     std::string line;
     for (const CsvColumn& column : columns) {
-      line += (&column == columns.data() ? "" : ",") + column.cell(variant);
+      line += (&column == columns.data() ? "" : ",") + cell(column);
     }
     text += line + '\n';
+  };
+  for (const VariantResult& variant : results.variants) {
+    add_line([&](const CsvColumn& column) { return column.cell(variant); });
+  }
+  for (const Imported& row : results.imported) {
+    add_line([&](const CsvColumn& column) { return column.of_imported(row); });
   }
   return text;
 }
@@ -237,6 +271,7 @@ std::string as_markdown(const Results& results) {
       run.flags.decode_prompt, repeats_text(run.flags.repeats), run.flags.compute,
       run.machine.threads, run.machine.cpu, run.machine.isa, run.plimsoll_version,
       run.build_commit);
+  if (results.numerics_cost.is_object()) text += numerics_text(results) + "\n";
   if (run.calibration) text += calibration_text(*run.calibration) + "\n";
   if (run.text) {
     text += fmt::format("Text: {}, {} tokens, SHA-256 `{}`.\n", run.text->source, run.text->tokens,
@@ -251,6 +286,30 @@ std::string calibration_text(const CalibrationFacts& calibration) {
       "random (seed {}), SHA-256 of the text {}.",
       calibration.source, calibration.windows, calibration.window_tokens, calibration.seed,
       calibration.sha256);
+}
+
+std::string numerics_text(const Results& results) {
+  const RawJson& cost = results.numerics_cost;
+  const auto part = [&](const std::string& name, const char* where, double Noise::*floor) {
+    const double share = cost.at(name).get<double>(), percent = 100;
+    Estimate ratio{1 + share, std::nullopt};
+    const RawJson low = cost.value(name + "_low", RawJson()),
+                  high = cost.value(name + "_high", RawJson());
+    if (low.is_number() && high.is_number()) {
+      ratio.interval = Interval{1 + low.get<double>(), 1 + high.get<double>()};
+    }
+    const std::string verdict =
+        verdict_on(ratio, results.noise ? (*results.noise).*floor : 0).verdict;
+    if (verdict == "unknown") return fmt::format("unknown {}", where);
+    if (verdict == "no difference") return fmt::format("no measured difference {}", where);
+    return fmt::format("{:+.1f} % of the time {} (95 % interval {:+.1f} to {:+.1f})",
+                       percent * share, where, percent * low.get<double>(),
+                       percent * high.get<double>());
+  };
+  return fmt::format("Numerics: invariant against fast ({}): {}, {}.",
+                     cost.at("variant").get<std::string>(),
+                     part("prefill", "in prefill", &Noise::floor_prefill),
+                     part("decode", "in decoding", &Noise::floor_decode));
 }
 
 std::string counted(std::size_t count, const std::string& noun) {

@@ -9,7 +9,7 @@
 
 namespace plimsoll::study {
 
-/// A line a variant under a line of names; medians, null figures empty.
+/// A line a variant, and one an imported row, under a line of names; medians, null figures empty.
 std::string as_csv(const Results& results);
 /// results.md: recommendations, warnings, the table, how it was measured.
 std::string as_markdown(const Results& results);
@@ -22,6 +22,9 @@ std::string variant_table(const Results& results, TableStyle style,
 
 /// "1 variant", "2 variants".
 std::string counted(std::size_t count, const std::string& noun);
+
+/// A sentence on numerics_cost, which must be there.
+std::string numerics_text(const Results& results);
 
 /// What a speed is: "medians of 8 repeats".
 std::string repeats_text(std::int64_t repeats);

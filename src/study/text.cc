@@ -31,21 +31,16 @@ std::string how_measured(const Results& results) {
                         reference->reason.value_or(reference->status));
   }
   if (run.calibration) text += " " + calibration_text(*run.calibration);
-  if (results.noise) {
+  if (results.noise && run.flags.repeats == 1) {
+    text += " Noise: not known, because one repeat tells nothing about it.";
+  } else if (results.noise) {
     text += fmt::format(
         " Noise: {} measured twice differs from itself by up to {:.1f} % in decoding, {:.1f} % in "
         "prefill; \"same\" is a difference inside it.",
         results.noise->variant, 100 * results.noise->floor_decode,
         100 * results.noise->floor_prefill);
   }
-  if (results.numerics_cost.is_object()) {
-    text += fmt::format(
-        " Numerics: invariant changes the time of prefill by {:+.1f} % and of decoding by {:+.1f} "
-        "%, against fast ({}).",
-        100 * results.numerics_cost.at("prefill").get<double>(),
-        100 * results.numerics_cost.at("decode").get<double>(),
-        results.numerics_cost.at("variant").get<std::string>());
-  }
+  if (results.numerics_cost.is_object()) text += " " + numerics_text(results);
   return wrapped(text, kWidth, "");
 }
 

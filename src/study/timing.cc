@@ -195,13 +195,26 @@ RawJson numerics_cost(const Timed& entry, const Material& material, const StudyO
       time_once(entry, context, material, options, round == 0 ? warm_up : samples);
     }
   }
-  return {{"variant", entry.variant.name()},
-          {"prefill", fast.prefill_rate() / invariant.prefill_rate() - 1},
-          {"decode", fast.decode_rate() / invariant.decode_rate() - 1},
-          {"fast_prefill_seconds", fast.prefill_seconds},
-          {"fast_decode_seconds", fast.decode_seconds},
-          {"invariant_prefill_seconds", invariant.prefill_seconds},
-          {"invariant_decode_seconds", invariant.decode_seconds}};
+  return numerics_cost_of(entry.variant.name(), fast, invariant);
+}
+
+RawJson numerics_cost_of(const std::string& variant, const LatencySamples& fast,
+                         const LatencySamples& invariant) {
+  RawJson cost{{"variant", variant}};
+  const auto add = [&](const std::string& name, const std::vector<double>& changed,
+                       const std::vector<double>& base) {
+    const Estimate ratio = ratio_of_medians(changed, base, Pairing::paired);
+    cost[name] = ratio.value - 1;
+    cost[name + "_low"] = ratio.interval ? RawJson(ratio.interval->low - 1) : RawJson();
+    cost[name + "_high"] = ratio.interval ? RawJson(ratio.interval->high - 1) : RawJson();
+  };
+  add("prefill", invariant.prefill_seconds, fast.prefill_seconds);
+  add("decode", invariant.decode_seconds, fast.decode_seconds);
+  cost["fast_prefill_seconds"] = fast.prefill_seconds;
+  cost["fast_decode_seconds"] = fast.decode_seconds;
+  cost["invariant_prefill_seconds"] = invariant.prefill_seconds;
+  cost["invariant_decode_seconds"] = invariant.decode_seconds;
+  return cost;
 }
 
 }  // namespace plimsoll::study

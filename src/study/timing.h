@@ -62,9 +62,12 @@ EnergyFacts gpu_energy(const Timed& entry, const Material& material, const Study
 /// The joules that it was made of, over all rounds of `samples`.
 double joules_of(const EnergyFacts& energy, const LatencySamples& samples);
 
-/// What --numerics invariant costs: one variant timed both ways in turns, as JSON: {"variant",
-/// "prefill", "decode": share of the time that invariant takes more, and the samples}.
+/// What --numerics invariant costs, as docs/results-schema.md has it: one variant timed both ways
+/// in turns.
 RawJson numerics_cost(const Timed& entry, const Material& material, const StudyOptions& options,
                       const Progress& progress);
+/// The same of samples that were taken in turns.
+RawJson numerics_cost_of(const std::string& variant, const LatencySamples& fast,
+                         const LatencySamples& invariant);
 
 }  // namespace plimsoll::study

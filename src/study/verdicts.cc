@@ -99,7 +99,9 @@ Noise noise_of(const std::string& variant, const Latency& first, const Latency& 
   noise.drift.decode = drift_of(all, &Latency::decode_tokens_per_second);
   noise.drift.prefill = drift_of(all, &Latency::prefill_tokens_per_second);
   noise.drift.noticed = is_drift(noise.drift.decode) || is_drift(noise.drift.prefill);
-  noise.noisy = std::max(noise.floor_decode, noise.floor_prefill) > kNoisy;
+  // One sample of each tells nothing of the machine.
+  noise.noisy = noise.decode.interval && noise.prefill.interval &&
+                std::max(noise.floor_decode, noise.floor_prefill) > kNoisy;
   return noise;
 }
 

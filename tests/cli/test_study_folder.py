@@ -139,6 +139,11 @@ class Folder(StudyTest):
         (self.output / "results.json").write_text("{\"schema\": \"another\"}")
         self.assert_refused([*self.quick, *self.two], "results.json: schema", "plimsoll.study")
 
+    def test_replacing_is_said(self):
+        self.assertNotIn("replaces", self.succeed(*self.quick, *self.two).stderr)
+        said = self.succeed(*self.quick, *self.two).stderr
+        self.assertIn(f"plimsoll: replaces the finished study in {self.output}\n", said)
+
     def test_nothing_is_left_of_what_was_refused(self):
         self.assert_refused([*self.quick, "--adapter", GOLDEN / "gpt2-tiny-lora"], "gpt2-tiny")
         self.assert_refused([*self.quick, "--device", "cuda:99"], "--device", "cuda:99")
