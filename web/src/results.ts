@@ -183,11 +183,15 @@ export interface Imported {
   tokens_per_second: Sampled;
 }
 
-/** What --numerics invariant costs a variant: shares of the time that it takes more. */
+/** What --numerics invariant costs a variant: shares of the time that it takes more, with their 95 % intervals. */
 export interface NumericsCost {
   variant: string;
   prefill: number;
+  prefill_low?: number | null;
+  prefill_high?: number | null;
   decode: number;
+  decode_low?: number | null;
+  decode_high?: number | null;
 }
 
 /** A logged step of the training, or an evaluation (eval_nll, eval_ppl). */

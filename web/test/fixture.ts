@@ -137,7 +137,7 @@ export function full(): Results {
       versions: { compiler: "gcc 12.2", onednn: "2.6" },
     },
     reference: "bf16+sdpa", baseline: "bf16+eager", variants,
-    numerics_cost: { variant: "bf16+sdpa", prefill: 0.021, decode: -0.004 },
+    numerics_cost: { variant: "bf16+sdpa", prefill: 0.021, prefill_low: 0.017, prefill_high: 0.026, decode: -0.004, decode_low: -0.009, decode_high: -0.001 },
     noise: {
       variant: "bf16+sdpa", decode: interval(1.002, 0.006), prefill: interval(0.998, 0.014), floor_decode: 0.008, floor_prefill: 0.016,
       drift: { decode: interval(0.001, 0.003), prefill: interval(-0.002, 0.004), noticed: false }, noisy: false,

@@ -181,6 +181,13 @@ test("the table of variants fits a window of 1280 pixels, and names the noise fl
   });
 });
 
+test("what the invariant promise costs is told with its interval, and noise as noise", async () => {
+  await open(full(), async (page) => {
+    const said = (await page.locator("#latency").textContent()) ?? "";
+    assert.match(said, /cost bf16\+sdpa: 2\.1 % more time in prefill \(95 % interval 1\.7 % more to 2\.6 % more\), no measured difference in decoding/);
+  });
+});
+
 test("a GPU's launches, its own ceiling, and shares over it are told", async () => {
   const results = full();
   const int8 = results.variants.find((one) => one.name === "int8+sdpa")!;

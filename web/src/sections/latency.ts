@@ -19,7 +19,7 @@ type Metric = keyof typeof metrics;
 type Scale = "zero" | "close";
 
 function remark(comparison: Comparison | null | undefined): string | undefined {
-  if (!comparison) return undefined;
+  if (!comparison || comparison.verdict === "unknown") return undefined;
   return comparison.verdict === "no difference" ? "no difference" : format.times(comparison.ratio);
 }
 
@@ -31,6 +31,7 @@ function bar(name: string, figure: Sampled, more: Partial<Bar> = {}): Bar {
 export function noiseNote(page: Page): string | null {
   const { noise } = page.results;
   if (!noise) return null;
+  if (page.results.run.flags.repeats === 1) return "Noise: not known, because one repeat tells nothing about it.";
   const drift = noise.drift?.noticed ? " The machine drifted while it measured." : "";
   return `Noise floor, from ${noise.variant} measured twice (A/A): ${format.percent(noise.floor_decode, 2)} in decoding, ` +
     `${format.percent(noise.floor_prefill, 2)} in prefill.${drift}${noise.noisy ? " This machine was noisy: trust small differences less." : ""}`;
@@ -39,8 +40,16 @@ export function noiseNote(page: Page): string | null {
 function numericsNote(page: Page): string | null {
   const cost = page.results.numerics_cost;
   if (!cost) return null;
-  const more = (share: number) => (share < 0 ? `${format.percent(-share, 2)} less` : `${format.percent(share, 2)} more`);
-  return `Results that do not depend on the batch (--numerics invariant) take ${cost.variant} ${more(cost.prefill)} time in prefill and ${more(cost.decode)} in decoding.`;
+  const { noise } = page.results;
+  const part = (share: number, low: number | null | undefined, high: number | null | undefined, floor: number, where: string) => {
+    if (low == null || high == null) return `unknown ${where}`;
+    if ((low <= 0 && high >= 0) || Math.abs(share) <= floor) return `no measured difference ${where}`;
+    const write = (value: number) => format.percent(Math.abs(value), 2) + (value < 0 ? " less" : " more");
+    return `${write(share)} time ${where} (95 % interval ${write(low)} to ${write(high)})`;
+  };
+  const prefill = part(cost.prefill, cost.prefill_low, cost.prefill_high, noise?.floor_prefill ?? 0, "in prefill");
+  const decode = part(cost.decode, cost.decode_low, cost.decode_high, noise?.floor_decode ?? 0, "in decoding");
+  return `Results that do not depend on the batch (--numerics invariant) cost ${cost.variant}: ${prefill}, ${decode}.`;
 }
 
 function drawing(page: Page, metric: Metric, scale: Scale, width: number) {
