@@ -87,10 +87,6 @@ auto owned(T* object, Destroy destroy) {
   return std::unique_ptr<T, Destroy>(object, destroy);
 }
 
-std::int64_t stride_of(const MatmulArgs& args) {
-  return args.y_stride == 0 ? args.n : args.y_stride;
-}
-
 cudaDataType_t data_type(Element element) {
   return element == Element::f16 ? CUDA_R_16F : element == Element::bf16 ? CUDA_R_16BF : CUDA_R_32F;
 }
@@ -115,54 +111,79 @@ auto make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns, s
   return made;
 }
 
-// One shape's product as cuBLASLt wants it. It counts along columns: our y [m, n] is its [n, m],
-// and it multiplies w^T, as it sees w, by x.
+// What the heuristic may count on: a power of two that divides every address of the matrix.
+std::uint32_t alignment_of(const void* data, std::int64_t bytes_apart) {
+  constexpr std::uintptr_t kMost = 256;
+  const auto bits =
+      reinterpret_cast<std::uintptr_t>(data) | static_cast<std::uintptr_t>(bytes_apart) | kMost;
+  return static_cast<std::uint32_t>(bits & (~bits + 1));
+}
+
+// What the choice of an algorithm depends on.
+auto key_of(const GemmArgs& args) {
+  const std::int64_t bytes = element_bytes(args.element);
+  return std::tuple(args.element, args.tf32, args.a_transposed, args.b_transposed, args.m, args.n,
+                    args.k, args.lda, args.ldb, args.ldc, args.count, args.a_step, args.b_step,
+                    args.c_step, alignment_of(args.a, args.a_step * bytes),
+                    alignment_of(args.b, args.b_step * bytes),
+                    alignment_of(args.c, args.c_step * 4));
+}
+
+// One shape's product as cuBLASLt wants it. It counts along columns: our c [m, n] is its [n, m],
+// and it multiplies b, as it sees it, by a.
 class Product {
  public:
-  explicit Product(const MatmulArgs& args) {
+  explicit Product(const GemmArgs& args) {
+    const bool rounded = args.element == Element::f32 && args.tf32;
     cublasLtMatmulDesc_t made = nullptr;
-    check(library().create_product(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+    check(library().create_product(
+              &made, rounded ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
           "cublasLtMatmulDescCreate");
     product_.reset(made);
-    const cublasOperation_t transposed = CUBLAS_OP_T;
-    check(library().set_product(made, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
-          "cublasLtMatmulDescSetAttribute");
+    const auto set_transposed = [&](cublasLtMatmulDescAttributes_t of, bool transposed) {
+      const cublasOperation_t operation = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+      check(library().set_product(made, of, &operation, sizeof operation),
+            "cublasLtMatmulDescSetAttribute");
+    };
+    set_transposed(CUBLASLT_MATMUL_DESC_TRANSA, args.b_transposed);
+    set_transposed(CUBLASLT_MATMUL_DESC_TRANSB, args.a_transposed);
     const cudaDataType_t type = data_type(args.element);
-    w_.reset(make_layout(type, args.k, args.n, args.k, args.count, args.w_step).release());
-    x_.reset(make_layout(type, args.k, args.m, args.k, args.count, args.x_step).release());
-    y_.reset(make_layout(CUDA_R_32F, args.n, args.m, stride_of(args), args.count, args.y_step)
-                 .release());
+    const auto layout_of = [&](bool transposed, std::int64_t rows, std::int64_t columns,
+                               std::int64_t stride, std::int64_t step) {
+      if (transposed) std::swap(rows, columns);
+      return make_layout(type, columns, rows, stride, args.count, step).release();
+    };
+    a_.reset(layout_of(args.a_transposed, args.m, args.k, args.lda, args.a_step));
+    b_.reset(layout_of(args.b_transposed, args.k, args.n, args.ldb, args.b_step));
+    c_.reset(make_layout(CUDA_R_32F, args.n, args.m, args.ldc, args.count, args.c_step).release());
 
     cublasLtMatmulPreference_t wanted = nullptr;
     check(library().create_preference(&wanted), "cublasLtMatmulPreferenceCreate");
     const auto preference = owned(wanted, library().destroy_preference);
-    const std::size_t most = kMatmulWorkspace;
-    check(library().set_preference(wanted, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
-                                   sizeof most),
-          "cublasLtMatmulPreferenceSetAttribute");
-    // Of several products only the first is where the others' memory begins.
-    const std::uint32_t aligned = args.count > 1 ? 16 : 256;
-    for (const auto of :
-         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
-      check(library().set_preference(wanted, of, &aligned, sizeof aligned),
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+      check(library().set_preference(wanted, what, &value, sizeof value),
             "cublasLtMatmulPreferenceSetAttribute");
-    }
+    };
+    const std::int64_t bytes = element_bytes(args.element);
+    const std::uint32_t c_alignment = alignment_of(args.c, args.c_step * 4);
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMatmulWorkspace);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(args.b, args.b_step * bytes));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(args.a, args.a_step * bytes));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c_alignment);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c_alignment);
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
-    check(library().choose(handle(), made, w_.get(), x_.get(), y_.get(), y_.get(), wanted, 1, &best,
+    check(library().choose(handle(), made, b_.get(), a_.get(), c_.get(), c_.get(), wanted, 1, &best,
                            &found),
           "cublasLtMatmulAlgoGetHeuristic");
     PLIMSOLL_CHECK(found == 1, "cuBLASLt has no product of [{}, {}] and [{}, {}]", args.m, args.k,
-                   args.n, args.k);
+                   args.k, args.n);
     algorithm_ = best.algo;
   }
 
-  void run(const MatmulArgs& args, cudaStream_t stream) const {
-    const float one = 1;
-    const float before = args.add ? 1.0f : 0.0f;
-    check(library().multiply(handle(), product_.get(), &one, args.w, w_.get(), args.x, x_.get(),
-                             &before, args.y, y_.get(), args.y, y_.get(), &algorithm_,
+  void run(const GemmArgs& args, cudaStream_t stream) const {
+    check(library().multiply(handle(), product_.get(), &args.alpha, args.b, b_.get(), args.a,
+                             a_.get(), &args.beta, args.c, c_.get(), args.c, c_.get(), &algorithm_,
                              args.workspace, kMatmulWorkspace, stream),
           "cublasLtMatmul");
   }
@@ -173,16 +194,15 @@ class Product {
     void operator()(cublasLtMatrixLayout_t made) const { library().destroy_layout(made); }
   };
   std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy> product_;
-  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> w_;
-  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> x_;
-  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> y_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> a_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> b_;
+  std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy> c_;
   cublasLtMatmulAlgo_t algorithm_{};
 };
 
-const Product& product_of(const MatmulArgs& args) {
+const Product& product_of(const GemmArgs& args) {
   static std::mutex mutex;
-  const auto key = std::tuple(args.element, args.m, args.n, args.k, stride_of(args), args.count,
-                              args.x_step, args.w_step, args.y_step);
+  const auto key = key_of(args);
   static std::map<std::remove_const_t<decltype(key)>, Product> known;
   const std::lock_guard lock(mutex);
   if (const auto found = known.find(key); found != known.end()) return found->second;
@@ -191,10 +211,31 @@ const Product& product_of(const MatmulArgs& args) {
 
 }  // namespace
 
-void matmul(const MatmulArgs& args, cudaStream_t stream) {
+void gemm(const GemmArgs& args, cudaStream_t stream) {
   PLIMSOLL_CHECK(args.m > 0 && args.n > 0 && args.k > 0 && args.count > 0, "[{}, {}] by [{}, {}]",
-                 args.m, args.k, args.n, args.k);
+                 args.m, args.k, args.k, args.n);
   product_of(args).run(args, stream);
+}
+
+void matmul(const MatmulArgs& args, cudaStream_t stream) {
+  gemm({.element = args.element,
+        .b_transposed = true,
+        .m = args.m,
+        .n = args.n,
+        .k = args.k,
+        .a = args.x,
+        .lda = args.k,
+        .b = args.w,
+        .ldb = args.k,
+        .beta = args.add ? 1.0f : 0.0f,
+        .c = args.y,
+        .ldc = args.y_stride == 0 ? args.n : args.y_stride,
+        .count = args.count,
+        .a_step = args.x_step,
+        .b_step = args.w_step,
+        .c_step = args.y_step,
+        .workspace = args.workspace},
+       stream);
 }
 
 double cublas_rate(std::int64_t size, int repeats) {

@@ -14,7 +14,7 @@ constexpr int element_bytes(Element element) {
 }
 
 /// y = x w^T (+ y), row-major, device pointers, 16-byte aligned; sums in fp32. Products of f32 are
-/// in full precision.
+/// in full precision. gemm() is the general product.
 struct MatmulArgs {
   Element element = Element::f16;  // of x and w
   const void* x = nullptr;         // [m, k]
@@ -39,6 +39,38 @@ inline constexpr std::size_t kMatmulWorkspace = std::size_t{32} << 20;
 /// Enqueues the product. The algorithm is chosen once for each shape and kept. InputError naming
 /// the library where it cannot be opened. Can be captured in a graph once its shape has been seen.
 void matmul(const MatmulArgs& args, cudaStream_t stream);
+
+/// c = alpha * op(a) op(b) + beta * c, row-major with leading dimensions (elements from one row to
+/// the next), device pointers; sums in fp32. a is [k, m] when `a_transposed`, else [m, k]; b is
+/// [n, k] when `b_transposed`, else [k, n]. c is not read when beta is 0. Any alignment that the
+/// elements have; 16 bytes of pointers and rows are the fastest.
+struct GemmArgs {
+  Element element = Element::f32;  // of a and b
+  /// Products of f32 on the tensor cores: operands are rounded to TF32's 11 significant bits.
+  bool tf32 = false;
+  bool a_transposed = false;
+  bool b_transposed = false;
+  std::int64_t m = 0;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  float alpha = 1;
+  const void* a = nullptr;
+  std::int64_t lda = 0;
+  const void* b = nullptr;
+  std::int64_t ldb = 0;
+  float beta = 0;
+  float* c = nullptr;
+  std::int64_t ldc = 0;
+  /// Products of the same shape in one, as of MatmulArgs.
+  std::int64_t count = 1;
+  std::int64_t a_step = 0;
+  std::int64_t b_step = 0;
+  std::int64_t c_step = 0;
+  void* workspace = nullptr;  // as of MatmulArgs
+};
+
+/// Enqueues the product, as matmul() does.
+void gemm(const GemmArgs& args, cudaStream_t stream);
 
 /// TFLOP/s of f16 products of random values at size^3, the median of `repeats`: a ceiling that
 /// prefill is held against.

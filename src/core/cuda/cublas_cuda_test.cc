@@ -73,6 +73,72 @@ TEST(CublasCuda, ProductsOfEveryElement) {
   }
 }
 
+/// op(a) op(b) of matrices that lie in wider ones, from an element on that is aligned to 4 bytes.
+void expect_gemm(bool a_transposed, bool b_transposed, bool tf32, std::int64_t spare) {
+  constexpr std::int64_t kM = 37;
+  constexpr std::int64_t kN = 53;
+  constexpr std::int64_t kK = 41;
+  const std::int64_t lda = (a_transposed ? kM : kK) + spare;
+  const std::int64_t ldb = (b_transposed ? kK : kN) + spare;
+  const std::int64_t ldc = kN + spare;
+  const std::vector<float> a = random_values(spare + (a_transposed ? kK : kM) * lda, 3);
+  const std::vector<float> b = random_values(spare + (b_transposed ? kN : kK) * ldb, 4);
+  const std::vector<float> before = random_values(kM * ldc, 5);
+  const Buffer a_buffer = Buffer::of<float>(a, "a test");
+  const Buffer b_buffer = Buffer::of<float>(b, "a test");
+  const Buffer c_buffer = Buffer::of<float>(before, "a test");
+  const Buffer workspace(kMatmulWorkspace, "a test");
+  const Stream stream;
+  gemm({.element = Element::f32,
+        .tf32 = tf32,
+        .a_transposed = a_transposed,
+        .b_transposed = b_transposed,
+        .m = kM,
+        .n = kN,
+        .k = kK,
+        .alpha = 0.5f,
+        .a = a_buffer.data<float>() + spare,
+        .lda = lda,
+        .b = b_buffer.data<float>() + spare,
+        .ldb = ldb,
+        .beta = 2,
+        .c = c_buffer.data<float>(),
+        .ldc = ldc,
+        .workspace = workspace.data()},
+       stream.get());
+  stream.synchronize();
+  std::vector<float> c(before.size());
+  c_buffer.download(c.data(), c_buffer.bytes(), 0);
+  for (std::int64_t row = 0; row < kM; ++row) {
+    for (std::int64_t column = 0; column < ldc; ++column) {
+      double expected = before[row * ldc + column];
+      if (column < kN) {
+        expected *= 2;
+        for (std::int64_t i = 0; i < kK; ++i) {
+          const float left = a[spare + (a_transposed ? i * lda + row : row * lda + i)];
+          const float right = b[spare + (b_transposed ? column * ldb + i : i * ldb + column)];
+          expected += 0.5 * left * right;
+        }
+      }
+      // Sums of multiples of 1/128 below 2^16 are exact, and so are the values in TF32.
+      ASSERT_EQ(c[row * ldc + column], expected) << row << ", " << column;
+    }
+  }
+}
+
+TEST(CublasCuda, TransposedAndScaledProductsOfAnyAlignment) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const bool a_transposed : {false, true}) {
+    for (const bool b_transposed : {false, true}) {
+      for (const bool tf32 : {false, true}) {
+        for (const std::int64_t spare : {0, 3}) {
+          expect_gemm(a_transposed, b_transposed, tf32, spare);
+        }
+      }
+    }
+  }
+}
+
 TEST(CublasCuda, TheRateIsPositive) {
   PLIMSOLL_GPU_OR_SKIP();
   EXPECT_GT(cublas_rate(512, 3), 0.1);
