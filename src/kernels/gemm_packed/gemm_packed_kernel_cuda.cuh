@@ -163,6 +163,57 @@ __device__ inline void cluster_barrier() {
   }
 }
 
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+/// By the warps that multiplied, each thread with its sums of the tile: to y, put together with
+/// those of the cluster's other blocks. `memory` is the ring's, [kTokens][kSumStride] floats of it.
+template <int kTokens, class Sum>
+__device__ __forceinline__ void finish_tile(const Plan& plan, const Part& part,
+                                            unsigned char* memory, const Sum (&sums)[kTokens / 2]) {
+  using namespace cuda_device;
+  const auto cluster = cooperative_groups::this_cluster();
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  // Every stage has been read by all warps when the sums take its place.
+  consumers_barrier();
+  auto* to = reinterpret_cast<float*>(memory) + warp * gemv::kTileRows + lane / 4;
+#pragma unroll
+  for (int n = 0; n < kTokens / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int token = n * 8 + lane % 4 * 2 + i % 2;
+      to[token * kSumStride + i / 2 * 8] = static_cast<float>(sums[n * 4 + i]);
+    }
+  }
+  __syncwarp();
+  if (part.size > 1) {
+    cluster_barrier<true>();
+  } else {
+    consumers_barrier();
+  }
+  wait_for_previous();
+  const int parts = plan.share ? 1 : part.size;
+  const int own = plan.share ? 0 : part.rank;
+  const int tokens = min(kTokens, plan.args.rows - part.first_token);
+  const Outputs outputs(plan, part.first_tile, part.first_token);
+  constexpr int kTogether = kTokens <= 64 ? 2 : 4;
+  const auto sum_of = [&](int token, int row) {
+    const float* from = reinterpret_cast<const float*>(memory) + token * kSumStride + row;
+    if (parts == 1) return *reinterpret_cast<const float4*>(from);
+    float4 total{0, 0, 0, 0};
+    for (int p = 0; p < parts; ++p) {
+      const float4 of =
+          *reinterpret_cast<const float4*>(cluster.map_shared_rank(from, static_cast<unsigned>(p)));
+      total = {total.x + of.x, total.y + of.y, total.z + of.z, total.w + of.w};
+    }
+    return total;
+  };
+  outputs.write<kTogether>(tokens * own / parts, tokens * (own + 1) / parts, sum_of);
+  // No block ends while another reads its memory.
+  __syncwarp();
+  if (part.size > 1) cluster_barrier<false>();
+}
+#endif
+
 template <Format kFormat, Operand kOperand, int kTokens>
 __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
                                   (Ring<kFormat, kOperand, kTokens>::kResident))
@@ -173,7 +224,6 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
   using Product = Wgmma<kOperand, kTokens>;
   using Sum = typename Product::Sum;
   extern __shared__ unsigned char unaligned[];
-  const auto cluster = cooperative_groups::this_cluster();
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::uint32_t shared = (shared_address(unaligned) + 1023) & ~1023u;
@@ -254,44 +304,7 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
       wgmma_wait<0>();
       keep_until_here(even);
     }
-    // Every stage has been read by all warps when the sums take its place.
-    consumers_barrier();
-    auto* to = reinterpret_cast<float*>(memory) + warp * gemv::kTileRows + lane / 4;
-#pragma unroll
-    for (int n = 0; n < kTokens / 8; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int token = n * 8 + lane % 4 * 2 + i % 2;
-        to[token * kSumStride + i / 2 * 8] = static_cast<float>(sums[n * 4 + i]);
-      }
-    }
-    __syncwarp();
-    if (part.size > 1) {
-      cluster_barrier<true>();
-    } else {
-      consumers_barrier();
-    }
-    wait_for_previous();
-    const int parts = plan.share ? 1 : part.size;
-    const int own = plan.share ? 0 : part.rank;
-    const int tokens = min(kTokens, plan.args.rows - part.first_token);
-    const Outputs outputs(plan, part.first_tile, part.first_token);
-    constexpr int kTogether = kTokens <= 64 ? 2 : 4;
-    const auto sum_of = [&](int token, int row) {
-      const float* from = reinterpret_cast<const float*>(memory) + token * kSumStride + row;
-      if (parts == 1) return *reinterpret_cast<const float4*>(from);
-      float4 total{0, 0, 0, 0};
-      for (int p = 0; p < parts; ++p) {
-        const float4 of = *reinterpret_cast<const float4*>(
-            cluster.map_shared_rank(from, static_cast<unsigned>(p)));
-        total = {total.x + of.x, total.y + of.y, total.z + of.z, total.w + of.w};
-      }
-      return total;
-    };
-    outputs.write<kTogether>(tokens * own / parts, tokens * (own + 1) / parts, sum_of);
-    // No block ends while another reads its memory.
-    __syncwarp();
-    if (part.size > 1) cluster_barrier<false>();
+    finish_tile<kTokens>(plan, part, memory, sums);
   }
 #else
   __trap();
