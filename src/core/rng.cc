@@ -4,25 +4,15 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/split_mix.h"
 
 namespace plimsoll {
 
-namespace {
-
-std::uint64_t mix(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
-
-Rng::Rng(std::uint64_t seed, std::uint64_t stream)
-    : state_(mix(seed) ^ mix(~stream * 0x9e3779b97f4a7c15ULL)) {}
+Rng::Rng(std::uint64_t seed, std::uint64_t stream) : state_(split_mix::beginning(seed, stream)) {}
 
 std::uint64_t Rng::next() {
-  state_ += 0x9e3779b97f4a7c15ULL;
-  return mix(state_);
+  state_ += split_mix::kStep;
+  return split_mix::mix(state_);
 }
 
 double Rng::uniform() {

@@ -1,5 +1,6 @@
 // A block a row. Sums are taken over the values themselves, mean first: no difference of large
 // squares.
+#include "kernels/cuda/block_sum_cuda.cuh"
 #include "kernels/cuda/device_cuda.cuh"
 #include "kernels/cuda/launch_cuda.cuh"
 #include "kernels/rms_norm/norm_cuda.h"
@@ -10,16 +11,6 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
-
-/// The sum over the block, for every thread; `parts` is for this call alone.
-__device__ float block_sum(float value, float* parts) {
-  value = cuda_device::warp_sum(value);
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
-  __syncthreads();
-  float sum = 0;
-  for (int w = 0; w < kWarps; ++w) sum += parts[w];
-  return sum;
-}
 
 template <bool kCentred>
 __global__ void __launch_bounds__(kThreads)
@@ -39,7 +30,7 @@ __global__ void __launch_bounds__(kThreads)
       const float4 v = x[i];
       sum += v.x + v.y + v.z + v.w;
     }
-    mean = block_sum(sum, parts[0]) / width;
+    mean = cuda_device::block_sum(sum, parts[0]) / width;
   }
   float sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < quads; i += kThreads) {
@@ -47,7 +38,7 @@ __global__ void __launch_bounds__(kThreads)
     v = {v.x - mean, v.y - mean, v.z - mean, v.w - mean};
     sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
   }
-  const float factor = 1 / sqrtf(block_sum(sum, parts[1]) / width + args.epsilon);
+  const float factor = 1 / sqrtf(cuda_device::block_sum(sum, parts[1]) / width + args.epsilon);
   for (int i = static_cast<int>(threadIdx.x); i < quads; i += kThreads) {
     const float4 v = x[i];
     const float4 w = reinterpret_cast<const float4*>(args.weight)[i];
