@@ -15,6 +15,7 @@
 #include "core/cuda/cublas_cuda.h"
 #include "core/cuda/device.h"
 #include "kernels/attention/attention_cuda_bench.h"
+#include "kernels/attention_training/training_cuda_bench.h"
 #include "kernels/cuda/graph_timing_cuda.h"
 #include "kernels/gemm_dense/gemm_dense.h"
 #include "kernels/gemm_fp8/gemm_fp8_ref.h"
@@ -267,6 +268,7 @@ int bench(int count, char** names) {
   const std::string_view first = count > 1 ? names[1] : "";
   if (first == "attention" || first == "prefill")
     return bench_attention(ceiling, first == "prefill");
+  if (first == "training") return bench_training(ceiling);
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
                                     WeightFormat::nf4,  WeightFormat::int4, WeightFormat::fp8};
   if (count > 1) formats.clear();
