@@ -13,7 +13,7 @@ namespace {
 TEST(DropoutCuda, LeavesOutWhatTheCpusGeneratorDraws) {
   PLIMSOLL_GPU_OR_SKIP();
   constexpr std::size_t kRows = 9;
-  constexpr std::size_t kWidth = 300;
+  constexpr std::size_t kWidth = 1300;
   constexpr std::uint64_t kSeed = 0x123456789abcdefULL;
   const std::vector<float> x = test::random_floats(kRows * kWidth, 1);
   const std::vector<float> before = test::random_floats(kRows * kWidth, 2);
