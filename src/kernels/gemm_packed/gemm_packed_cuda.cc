@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "core/error.h"
+#include "kernels/cuda/tensor_map_cuda.h"
 #include "kernels/gemm_packed/gemm_packed_plan_cuda.h"
+#include "kernels/gemm_packed/mixed_panels_cuda.h"
 #include "kernels/gemv/gemv_plan_cuda.h"
 #include "quant/int8.h"
 
@@ -15,7 +18,8 @@ namespace {
 using gemv::DeviceWeights;
 using gemv::Format;
 
-constexpr int kMostTokens = 256;  // of a block
+constexpr int kLeastTokens = 32;  // of a block
+constexpr int kMostTokens = 256;
 
 /// Whether the kernels were compiled: products of warpgroups are sm_90a's, not sm_90's.
 #ifdef PLIMSOLL_HAS_SM90A
@@ -40,26 +44,53 @@ bool is_table(Format format) {
   return format == Format::table4 || format == Format::table4_dq;
 }
 
+/// LLM.int8() with outliers: s8 where there are none, f16 where there are.
+bool is_mixed(const DeviceWeights& w, Operand operand) {
+  return operand == Operand::s8 && w.outlier_threshold > 0;
+}
+
 Launch launch_of(const DeviceWeights& w, Operand operand, int tokens) {
+  if (is_mixed(w, operand)) return mixed_launch(tokens);
   if (is_bytes(w.format)) return byte_launch(w.format, operand, tokens);
   if (is_table(w.format)) return table4_launch(w.format, tokens);
   return dense_launch(w.format, operand, tokens);
 }
 
+/// What lies where in Args::scratch; offsets in bytes.
 struct Panels {
-  std::int64_t padded;  // tokens
-  int blocks;           // of columns
-  std::size_t scales;   // offset in bytes
+  std::int64_t padded;      // tokens
+  int blocks;               // of columns
+  std::size_t scales;       // and of mixed ones:
+  std::size_t code_scales;  // see MixedPanelArgs
+  std::size_t rows;
+  std::size_t own_outliers;
+  std::size_t listed;
   std::size_t total;
 };
 
-Panels panels_of(std::int64_t columns, Operand operand, std::int64_t rows) {
+Panels panels_of(std::int64_t columns, Operand operand, bool mixed, std::int64_t rows) {
   Panels panels{};
   panels.padded = round_up(rows, kMostTokens);
   panels.blocks = static_cast<int>(columns / block_columns(operand));
-  panels.scales = static_cast<std::size_t>(panels.padded * panels.blocks * kBlockBytes);
-  panels.total = panels.scales + static_cast<std::size_t>(panels.padded) * sizeof(float);
+  const auto padded = static_cast<std::size_t>(panels.padded);
+  const std::int64_t bytes_of_token =
+      mixed ? (columns / kMixedColumns + 1) * kMixedTokenBytes : panels.blocks * kBlockBytes;
+  std::size_t end = 0;
+  const auto add = [&](std::size_t bytes) { return std::exchange(end, end + bytes); };
+  add(padded * static_cast<std::size_t>(bytes_of_token));
+  panels.scales = add(padded * sizeof(float));
+  if (mixed) {
+    panels.code_scales = add(padded * sizeof(float));
+    panels.rows = add(padded * sizeof(MixedRow));
+    panels.own_outliers = add(padded * kMaskWords * sizeof(std::uint32_t));
+    panels.listed = add(padded / kLeastTokens * kMaskWords * sizeof(std::uint32_t));
+  }
+  panels.total = end;
   return panels;
+}
+
+Panels panels_of(const DeviceWeights& w, Operand operand, std::int64_t rows) {
+  return panels_of(columns_of(w), operand, is_mixed(w, operand), rows);
 }
 
 /// How a product is divided: tokens of a block, and blocks that share a tile of the result.
@@ -137,8 +168,8 @@ bool supports(const DeviceWeights& w, Operand operand, const char** why) {
   return true;
 }
 
-std::size_t scratch_bytes(const DeviceWeights& weights, Operand operand, std::int64_t rows) {
-  return panels_of(columns_of(weights), operand, rows).total;
+std::size_t scratch_bytes(const DeviceWeights& weights, std::int64_t rows) {
+  return scratch_bytes(columns_of(weights), rows);
 }
 
 bool supports(std::int64_t columns) {
@@ -146,7 +177,8 @@ bool supports(std::int64_t columns) {
 }
 
 std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows) {
-  return panels_of(columns, Operand::f16, rows).total;
+  return std::max(panels_of(columns, Operand::f16, false, rows).total,
+                  panels_of(columns, Operand::s8, true, rows).total);
 }
 
 void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
@@ -154,10 +186,10 @@ void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
   const char* why = "";
   PLIMSOLL_CHECK(supports(w, args.operand, &why), "{}", why);
   PLIMSOLL_CHECK(args.scratch != nullptr && args.rows > 0);
-  const Panels at = panels_of(columns_of(w), args.operand, args.rows);
+  const Panels at = panels_of(w, args.operand, args.rows);
   PLIMSOLL_CHECK(splits >= 1 && splits <= std::min(kMostSplits, at.blocks));
   auto* scratch = static_cast<std::byte*>(args.scratch);
-  PanelArgs panels;
+  MixedPanelArgs panels;
   panels.x = args.x;
   panels.x16 = args.x16;
   panels.bf16 = args.bf16;
@@ -174,13 +206,25 @@ void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
   panels.padded = at.padded;
   panels.scales = reinterpret_cast<float*>(scratch + at.scales);
   panels.dependent = args.dependent;
-  make_panels(panels, stream);
+  if (is_mixed(w, args.operand)) {
+    panels.threshold = w.outlier_threshold;
+    panels.tokens = tokens;
+    panels.code_scales = reinterpret_cast<float*>(scratch + at.code_scales);
+    panels.mixed_rows = reinterpret_cast<MixedRow*>(scratch + at.rows);
+    panels.own_outliers = reinterpret_cast<std::uint32_t*>(scratch + at.own_outliers);
+    panels.listed = reinterpret_cast<std::uint32_t*>(scratch + at.listed);
+    make_mixed_panels(panels, stream);
+  } else {
+    make_panels(panels, stream);
+  }
 
   Plan plan;
   plan.args = args;
   plan.w = w;
   plan.panels = reinterpret_cast<const unsigned char*>(scratch);
   plan.token_scales = panels.scales;
+  plan.code_scales = panels.code_scales;
+  plan.listed = panels.listed;
   plan.padded = at.padded;
   plan.blocks = at.blocks;
   plan.token_tiles = (args.rows + tokens - 1) / tokens;
@@ -188,11 +232,16 @@ void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
   plan.splits = splits;
   plan.share = tokens >= 128 && splits == 1 && plan.weight_tiles > 1;
   plan.weight_scale = quant::kInt8WeightScale;
+  if (is_mixed(w, args.operand)) {
+    const auto words = static_cast<std::uint64_t>(w.chunks) * gemv::kCodeBytes / 4;
+    plan.codes = tensor_map(w.codes, static_cast<std::uint64_t>(w.tiles), words, kBlockTiles,
+                            gemv::kCodeBytes / 4);
+  }
   launch_of(w, args.operand, tokens)(plan, stream);
 }
 
 void run(const Args& args, cudaStream_t stream) {
-  const Panels at = panels_of(columns_of(*args.weights), args.operand, args.rows);
+  const Panels at = panels_of(*args.weights, args.operand, args.rows);
   const Division division = division_of(*args.weights, at.blocks, args.rows);
   run_as(args, division.tokens, division.splits, stream);
 }

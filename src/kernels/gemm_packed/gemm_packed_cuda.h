@@ -22,17 +22,19 @@ Operand natural_operand(const gemv::DeviceWeights& weights);
 /// `why`, a literal, where there is none.
 bool supports(const gemv::DeviceWeights& weights, Operand operand, const char** why = nullptr);
 
-/// Bytes of Args::scratch for `rows` rows, 256-byte aligned.
-std::size_t scratch_bytes(const gemv::DeviceWeights& weights, Operand operand, std::int64_t rows);
+/// Bytes of Args::scratch for `rows` rows, 256-byte aligned: enough for any operand.
+std::size_t scratch_bytes(const gemv::DeviceWeights& weights, std::int64_t rows);
 
-/// Before there are weights: the same of 16-bit ones with so many columns.
+/// Before there are weights: the same of so many columns.
 bool supports(std::int64_t columns);
 std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows);
 
 /// Arithmetic: x rounded to the operand's type, 8 bits with a scale for each row (its largest
-/// magnitude); sums in fp32, of s8 in s32. Weights as they are decoded, 4-bit ones rounded to f16
-/// (levels to nine bits of mantissa, and scales before they are multiplied).
-/// Two kernels: the activations' panels, then the product.
+/// magnitude); sums in fp32, of s8 in s32. s8 of weights with an outlier threshold is LLM.int8()
+/// (quant/int8.h): outliers stay in f16, and with them the other values in the same 32 columns of
+/// the block's tokens. Weights as they are decoded, 4-bit ones rounded to f16 (levels to nine bits
+/// of mantissa, and scales before they are multiplied).
+/// Two kernels: the activations' panels, then the product. Three where outliers are looked for.
 void run(const Args& args, cudaStream_t stream);
 
 /// The same with this many tokens a block, and blocks that share a tile of the result; for tests

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "kernels/gemv/gemv_cuda_cases.h"
@@ -60,12 +61,15 @@ Shares shares_of(const Matrix& w, Operand operand) {
       return {7 * 0x1p-9, 0};
     case Operand::e4m3:
       return {7 * 0x1p-4, 7 * 0x1p-10};
-    case Operand::s8:
-      return {0, 7 * 0.29 / 127};
+    case Operand::s8:  // what is beside an outlier is in f16
+      return {w.outlier_threshold > 0 ? 7 * 0x1p-11 : 0, 7 * 0.29 / 127};
     default:
       return {(w.table.defined() ? 3 : 1) * 7 * 0x1p-11, 0};
   }
 }
+
+/// Where x has magnitudes at or over the weights' outlier threshold.
+enum class Outliers : std::uint8_t { everywhere, few, none };
 
 struct Case {
   int rows = 1;
@@ -77,7 +81,22 @@ struct Case {
   bool sixteen = false;  // y16
   bool from_sixteen = false;
   Operand operand = Operand::f16;
+  Outliers outliers = Outliers::everywhere;
 };
+
+// x exact in f16. Few outliers: in some columns of every third row.
+std::vector<float> make_x(const Matrix& w, const Case& c) {
+  std::vector<float> x = gemv::make_x(c.rows * w.columns, 12);
+  if (c.outliers == Outliers::everywhere || w.outlier_threshold == 0) return x;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t row = i / static_cast<std::size_t>(w.columns);
+    const std::size_t column = i % static_cast<std::size_t>(w.columns);
+    if (std::fabs(x[i]) >= w.outlier_threshold) x[i] *= 0x1p-6f;
+    if (c.outliers == Outliers::few && row % 3 == 1 && column % 97 == 5)
+      x[i] = static_cast<float>(40 + column % 7);
+  }
+  return x;
+}
 
 void expect_product(const Matrix& w, const Case& c) {
   const std::vector<const Matrix*> parts{&w};
@@ -87,7 +106,7 @@ void expect_product(const Matrix& w, const Case& c) {
   const auto columns = static_cast<std::size_t>(w.columns);
   const auto outputs = static_cast<std::size_t>(w.rows);
   const auto rows = static_cast<std::size_t>(c.rows);
-  const std::vector<float> x = gemv::make_x(c.rows * w.columns, 12);
+  const std::vector<float> x = make_x(w, c);
   const std::vector<float> norm(columns, 0.5f);
   const std::vector<float> bias = cases::random_values(w.rows, 13);
   const bool swiglu = c.epilogue == Epilogue::swiglu;
@@ -103,7 +122,7 @@ void expect_product(const Matrix& w, const Case& c) {
   const cuda::Buffer norm_buffer = cuda::Buffer::of<float>(norm, "a test");
   const cuda::Buffer bias_buffer = cuda::Buffer::of<float>(bias, "a test");
   const cuda::Buffer y_buffer = cuda::Buffer::of<float>(y, "a test");
-  cuda::Buffer scratch(scratch_bytes(weights.view(), c.operand, c.rows), "a test");
+  cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), c.rows), "a test");
   scratch.fill(0xff);
   Args args;
   args.weights = &weights.view();
@@ -144,7 +163,8 @@ void expect_product(const Matrix& w, const Case& c) {
       sum += of_x * of_w;
       squares += of_x * of_w * of_x * of_w;
       weights_squares += of_w * of_w;
-      largest = std::max(largest, std::fabs(of_x));
+      const bool outlier = w.outlier_threshold > 0 && std::fabs(of_x) >= w.outlier_threshold;
+      if (!outlier) largest = std::max(largest, std::fabs(of_x));
     }
     return gemv::Within{
         static_cast<float>(sum),
@@ -196,13 +216,22 @@ TEST(GemmPackedCuda, EveryFormatAndDivision) {
   }
 }
 
-// More tiles than blocks at a time: each takes several, and an odd number of blocks of columns.
+// More tiles than multiprocessors, and an odd number of blocks of columns.
 TEST(GemmPackedCuda, ManyTiles) {
   PLIMSOLL_GPU_OR_SKIP();
-  for (const WeightFormat format : {WeightFormat::fp16, WeightFormat::nf4_dq}) {
-    const Matrix w = gemv::make_matrix(format, 2064, 192, 3);
+  for (const auto& [format, operand, threshold] :
+       {std::tuple{WeightFormat::fp16, Operand::f16, 0.0f},
+        std::tuple{WeightFormat::nf4_dq, Operand::f16, 0.0f},
+        std::tuple{WeightFormat::fp8, Operand::e4m3, 0.0f},
+        std::tuple{WeightFormat::int8, Operand::s8, 0.0f},
+        std::tuple{WeightFormat::int8, Operand::s8, 6.0f}}) {
+    const std::int64_t columns = operand == Operand::f16 ? 192 : 384;
+    Matrix w = gemv::make_matrix(format, 2064, columns, 3);
+    w.outlier_threshold = threshold;
     Case c;
     c.order = gemv::plain(w);
+    c.operand = operand;
+    c.outliers = Outliers::few;
     for (const int tokens : {32, 64, 128, 256}) {
       c.rows = 20 * tokens + 5;
       c.tokens = tokens;
@@ -227,6 +256,79 @@ TEST(GemmPackedCuda, EightBitOperands) {
       expect_product(w, c);
     }
   }
+}
+
+// LLM.int8(): every division, tiles that share their tokens, odd numbers of stages.
+TEST(GemmPackedCuda, OutliersStayInSixteenBits) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const std::int64_t columns : {384, 2176}) {
+    Matrix w = gemv::make_matrix(WeightFormat::int8, 208, columns, 3);
+    w.outlier_threshold = 6;
+    Case c;
+    c.order = gemv::plain(w);
+    c.operand = Operand::s8;
+    for (const Outliers outliers : {Outliers::none, Outliers::few, Outliers::everywhere}) {
+      c.outliers = outliers;
+      for (const auto& [rows, tokens, splits] :
+           {std::array{17, 32, 1}, std::array{70, 32, 2}, std::array{70, 64, 3},
+            std::array{129, 128, 1}, std::array{130, 128, 2}, std::array{300, 256, 1},
+            std::array{257, 256, 3}}) {
+        c.rows = rows;
+        c.tokens = tokens;
+        c.splits = splits;
+        c.normed = outliers == Outliers::everywhere && !c.normed;
+        c.from_sixteen = !c.normed && rows == 70;
+        expect_product(w, c);
+      }
+    }
+  }
+}
+
+// A tile of tokens without outliers is in 8 bits whatever is in the next one.
+TEST(GemmPackedCuda, OutliersConcernTheirTileAlone) {
+  PLIMSOLL_GPU_OR_SKIP();
+  constexpr std::size_t kTokens = 64;
+  constexpr std::size_t kOutputs = 48;
+  Matrix w = gemv::make_matrix(WeightFormat::int8, kOutputs, 512, 3);
+  std::vector<float> x = cases::random_values(3 * kTokens * 512, 12);
+  for (std::size_t i = 0; i < x.size(); i += 40) x[i] = 3;  // each row's largest
+  for (float& value : x) value = std::clamp(value, -3.0f, 3.0f);
+  x[(kTokens + 5) * 512 + 44] = 50;
+  const auto product = [&](float threshold, Operand operand) {
+    w.outlier_threshold = threshold;
+    const std::vector<const Matrix*> parts{&w};
+    const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+    const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+    const cuda::Buffer y(3 * kTokens * kOutputs * sizeof(float), "a test");
+    const cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), 3 * kTokens), "a test");
+    Args args;
+    args.weights = &weights.view();
+    args.operand = operand;
+    args.x = x_buffer.data<float>();
+    args.rows = 3 * kTokens;
+    args.y = y.data<float>();
+    args.scratch = scratch.data();
+    const cuda::Stream stream;
+    run_as(args, kTokens, 1, stream.get());
+    stream.synchronize();
+    std::vector<float> result(3 * kTokens * kOutputs);
+    y.download(result.data(), y.bytes(), 0);
+    return result;
+  };
+  const std::vector<float> mixed = product(6, Operand::s8);
+  const std::vector<float> whole = product(0, Operand::s8);
+  const std::vector<float> exact = product(6, Operand::f16);
+  double from_exact = 0;
+  for (std::size_t i = 0; i < mixed.size(); ++i) {
+    const bool middle = i / (kTokens * kOutputs) == 1;
+    if (middle) continue;
+    EXPECT_NEAR(mixed[i], whole[i], 0x1p-21f * std::fabs(whole[i])) << i;
+    from_exact = std::max<double>(from_exact, std::fabs(mixed[i] - exact[i]));
+  }
+  EXPECT_GT(from_exact, 1e-3);
+  const std::size_t beside = (kTokens + 5) * kOutputs;
+  for (std::size_t i = beside; i < beside + kOutputs; ++i)
+    EXPECT_NEAR(mixed[i], exact[i], 0.01f * std::fabs(exact[i]) + 0.5f);
 }
 
 TEST(GemmPackedCuda, EveryEpilogueAndSixteenBitRows) {
@@ -265,7 +367,7 @@ TEST(GemmPackedCuda, LargeActivations) {
   x[64 + 9] = 3;
   const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
   const cuda::Buffer y(2 * 32 * sizeof(float), "a test");
-  const cuda::Buffer scratch(scratch_bytes(weights.view(), Operand::f16, 2), "a test");
+  const cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), 2), "a test");
   Args args;
   args.weights = &weights.view();
   args.x = x_buffer.data<float>();

@@ -311,14 +311,12 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
 #endif
 }
 
-template <Format kFormat, Operand kOperand, int kTokens>
-void launch_kernel(const Plan& plan, cudaStream_t stream) {
-  using R = Ring<kFormat, kOperand, kTokens>;
-  static_assert(R::kStages >= 2);
-  constexpr auto kKernel = gemm_packed_kernel<kFormat, kOperand, kTokens>;
+/// The grid that part_of() takes apart.
+template <void (*kKernel)(Plan), int kThreads, int kBytes>
+void launch_tiles(const Plan& plan, cudaStream_t stream) {
   static const bool kAllowed = [] {
     PLIMSOLL_CUDA_CHECK(
-        cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, R::kBytes));
+        cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
     return true;
   }();
   static_cast<void>(kAllowed);
@@ -326,8 +324,8 @@ void launch_kernel(const Plan& plan, cudaStream_t stream) {
   const int groups = plan.share ? (plan.weight_tiles + 1) / 2 : plan.weight_tiles;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(groups * plan.token_tiles * cluster));
-  config.blockDim = dim3(R::kThreads);
-  config.dynamicSmemBytes = R::kBytes;
+  config.blockDim = dim3(kThreads);
+  config.dynamicSmemBytes = kBytes;
   config.stream = stream;
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeClusterDimension;
@@ -339,6 +337,14 @@ void launch_kernel(const Plan& plan, cudaStream_t stream) {
   config.attrs = attributes;
   config.numAttrs = plan.args.dependent ? 2 : 1;
   PLIMSOLL_CUDA_CHECK(cudaLaunchKernelEx(&config, kKernel, plan));
+}
+
+template <Format kFormat, Operand kOperand, int kTokens>
+void launch_kernel(const Plan& plan, cudaStream_t stream) {
+  using R = Ring<kFormat, kOperand, kTokens>;
+  static_assert(R::kStages >= 2);
+  launch_tiles<gemm_packed_kernel<kFormat, kOperand, kTokens>, R::kThreads, R::kBytes>(plan,
+                                                                                       stream);
 }
 
 template <Format kFormat, Operand kOperand>

@@ -1,6 +1,8 @@
 // What the kernel of gemm_packed is launched with, and the launches, one a format and operand.
 #pragma once
 
+#include <cuda.h>
+
 #include "kernels/gemm_packed/gemm_packed_cuda.h"
 
 namespace plimsoll::kernels::gemm_packed {
@@ -23,6 +25,10 @@ struct Plan {
   int splits = 1;          // blocks of a cluster that share a tile of the result, or
   bool share = false;      // two blocks of a cluster have the same tokens and bring each other half
   float weight_scale = 0;  // int8: quant::kInt8WeightScale
+  /// LLM.int8()'s, see MixedPanelArgs.
+  const std::uint32_t* listed = nullptr;
+  const float* code_scales = nullptr;
+  CUtensorMap codes = {};  // [tiles, words], boxes of a chunk of kBlockTiles tiles
 };
 
 using Launch = void (*)(const Plan& plan, cudaStream_t stream);
@@ -30,6 +36,8 @@ using Launch = void (*)(const Plan& plan, cudaStream_t stream);
 /// For 32, 64, 128 or 256 tokens a block.
 Launch dense_launch(gemv::Format format, Operand operand, int tokens);
 Launch byte_launch(gemv::Format format, Operand operand, int tokens);
+/// int8 with outliers.
+Launch mixed_launch(int tokens);
 Launch table4_launch(gemv::Format format, int tokens);
 
 }  // namespace plimsoll::kernels::gemm_packed

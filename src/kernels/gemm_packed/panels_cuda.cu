@@ -15,8 +15,6 @@ using gemv::kThreads;
 using gemv::kWarps;
 using gemv::load4;
 
-// Larger magnitudes than this are scaled down, so that no f16 overflows.
-constexpr float kLargeF16 = 32768;
 constexpr float kLargestE4m3 = 448;
 constexpr float kLargestS8 = 127;
 
@@ -24,7 +22,7 @@ constexpr float kLargestS8 = 127;
 __device__ float scale_of(Operand operand, float largest) {
   switch (operand) {
     case Operand::f16:
-      return largest <= kLargeF16 ? 1.0f : exp2f(ceilf(log2f(largest / kLargeF16)));
+      return f16_scale(largest);
     case Operand::e4m3:
       return largest / kLargestE4m3;
     case Operand::s8:

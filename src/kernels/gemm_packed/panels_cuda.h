@@ -57,6 +57,14 @@ PLIMSOLL_HOST_DEVICE constexpr int panel_column(gemv::Format format, Operand ope
   }
 }
 
+#ifdef __CUDACC__
+/// What a row in f16 is divided by: 1, or a power of two where it would not be within f16's range.
+__device__ inline float f16_scale(float largest) {
+  constexpr float kLarge = 32768;
+  return largest <= kLarge ? 1.0f : exp2f(ceilf(log2f(largest / kLarge)));
+}
+#endif
+
 /// All pointers are the device's, 16-byte aligned.
 struct PanelArgs {
   const float* x = nullptr;   // [rows, columns], or

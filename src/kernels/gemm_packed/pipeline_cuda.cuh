@@ -2,6 +2,8 @@
 // "mbarrier", "cp.async.bulk"). sm_90 and later. Addresses are those of shared memory.
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
 
 namespace plimsoll::cuda_device {
@@ -76,6 +78,22 @@ __device__ inline void bulk_copy_to_all(std::uint32_t to, const void* from, std:
       "[%1], %2, [%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(barrier), "h"(blocks)
       : "memory");
+}
+
+/// The box whose first word and row these are, of a matrix that `map`, a kernel's __grid_constant__
+/// parameter, describes.
+__device__ inline void box_copy(std::uint32_t to, const CUtensorMap& map, int word, int row,
+                                std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+      "[%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(&map), "r"(word), "r"(row), "r"(barrier)
+      : "memory");
+}
+
+/// Ahead of the first box_copy().
+__device__ inline void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
 
 }  // namespace plimsoll::cuda_device

@@ -40,7 +40,7 @@ __device__ inline std::uint32_t load_shared_half(std::uint32_t address) {
 }
 
 /// Fragments of one block of columns: four products. block() writes them and calls ready(step)
-/// after each.
+/// after each. Byte formats' chunks may lie kStride bytes from each other.
 using Fragments = std::uint32_t[4][4];
 
 __device__ inline std::uint32_t times(std::uint32_t pair, std::uint32_t scale) {
@@ -69,12 +69,12 @@ struct Unpack {
   static constexpr int kChunks = 4;  // of a block of columns
   __device__ Unpack(const DeviceWeights&, int, int, const float*) {}
 
-  template <class Ready>
+  template <int kStride = gemv::kCodeBytes, class Ready>
   __device__ void block(std::uint32_t codes, std::uint32_t, int, int lane, Fragments& a,
                         Ready&& ready) const {
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      const uint4 w = load_shared(codes + (step * 32 + lane) * 16);
+      const uint4 w = load_shared(codes + step * kStride + lane * 16);
       a[step][0] = w.x;
       a[step][1] = w.z;
       a[step][2] = w.y;
@@ -102,13 +102,13 @@ requires(kFormat == Format::int8 || kFormat == Format::int8_static ||
     }
   }
 
-  template <class Ready>
+  template <int kStride = gemv::kCodeBytes, class Ready>
   __device__ void block(std::uint32_t codes, std::uint32_t, int, int lane, Fragments& a,
                         Ready&& ready) const {
     constexpr std::uint32_t kTurn = kFormat == Format::fp8 ? 0 : 0x80808080u;
 #pragma unroll
     for (int chunk = 0; chunk < 2; ++chunk) {
-      const uint4 w = load_shared(codes + (chunk * 32 + lane) * 16);
+      const uint4 w = load_shared(codes + chunk * kStride + lane * 16);
       const std::uint32_t words[4] = {w.x ^ kTurn, w.z ^ kTurn, w.y ^ kTurn, w.w ^ kTurn};
 #pragma unroll
       for (int i = 0; i < 4; ++i) {

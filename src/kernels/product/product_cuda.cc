@@ -127,11 +127,14 @@ Choice choose(const DeviceWeights& weights, std::int64_t rows) {
     choice.route = Route::packed;
     choice.reason = "tensor cores take packed weights";
     // Types of 8 bits where the format means them and rows are many enough for it to matter.
-    const bool plain_int8 = weights.format == gemv::Format::int8 && weights.outlier_threshold == 0;
-    const Operand eight = plain_int8 ? Operand::s8 : Operand::e4m3;
-    if (rows >= kManyRows && gemm_packed::supports(weights, eight, nullptr)) {
+    const bool int8 = weights.format == gemv::Format::int8;
+    const bool outliers = int8 && weights.outlier_threshold > 0;
+    const Operand eight = int8 ? Operand::s8 : Operand::e4m3;
+    if ((rows >= kManyRows || (int8 && !outliers)) &&
+        gemm_packed::supports(weights, eight, nullptr)) {
       choice.operand = eight;
-      choice.reason = "8-bit tensor cores take packed weights";
+      choice.reason = outliers ? "8-bit tensor cores, and 16-bit ones for columns with outliers"
+                               : "8-bit tensor cores take packed weights";
     }
     return choice;
   }
@@ -154,7 +157,7 @@ std::size_t workspace_bytes(Route route, const DeviceWeights& weights, std::int6
     case Route::gemv:
       return gemv::scratch_bytes(weights, static_cast<int>(rows));
     case Route::packed:
-      return gemm_packed::scratch_bytes(weights, gemm_packed::natural_operand(weights), rows);
+      return gemm_packed::scratch_bytes(weights, rows);
     default:
       return static_cast<std::size_t>(layout(weights, rows).total);
   }

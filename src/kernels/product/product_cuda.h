@@ -29,8 +29,9 @@ Choice choose(const gemv::DeviceWeights& weights, std::int64_t rows);
 
 /// As gemv::run() with any number of rows; args.scratch has workspace_bytes(). The arithmetic of
 /// many rows: packed as gemm_packed says; decoded: weights and activations rounded to bf16 where
-/// bf16 was quantised, f32 for fp32 weights, f16 otherwise. int8's activations are not quantised
-/// in either unless nothing is an outlier by definition (threshold 0); fp8's are, to e4m3.
+/// bf16 was quantised, f32 for fp32 weights, f16 otherwise. fp8's
+/// activations become e4m3 and int8's s8 in packed products alone, and of so many rows as choose()
+/// says.
 void run(const Args& args, cudaStream_t stream);
 /// The same by a route that was not chosen; for tests and benchmarks.
 void run_as(const Choice& choice, const Args& args, cudaStream_t stream);

@@ -123,8 +123,10 @@ TEST(ProductCuda, WeightsThatAreDecodedInParts) {
 
 TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
   PLIMSOLL_GPU_OR_SKIP();
-  const auto route_of = [](WeightFormat format, std::int64_t columns, std::int64_t rows) {
-    const Matrix w = gemv::make_matrix(format, 96, columns, 3);
+  const auto route_of = [](WeightFormat format, std::int64_t columns, std::int64_t rows,
+                           float threshold = 6) {
+    Matrix w = gemv::make_matrix(format, 96, columns, 3);
+    w.outlier_threshold = threshold;
     const std::vector<const Matrix*> parts{&w};
     const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
     return choose(weights.view(), rows);
@@ -140,6 +142,11 @@ TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
   EXPECT_EQ(route_of(WeightFormat::nf4, 448, kDecodedTableRows).route, Route::decoded);
   EXPECT_EQ(route_of(WeightFormat::fp8, 512, kManyRows).operand, gemm_packed::Operand::e4m3);
   EXPECT_EQ(route_of(WeightFormat::fp8, 512, kManyRows - 1).operand, gemm_packed::Operand::f16);
+  EXPECT_EQ(route_of(WeightFormat::int8, 512, kManyRows - 1).operand, gemm_packed::Operand::f16);
+  EXPECT_EQ(route_of(WeightFormat::int8, 512, kManyRows).operand, gemm_packed::Operand::s8);
+  EXPECT_EQ(route_of(WeightFormat::int8, 448, kManyRows).operand, gemm_packed::Operand::f16);
+  EXPECT_EQ(route_of(WeightFormat::int8, 512, gemv::kRowsTogether + 1, 0).operand,
+            gemm_packed::Operand::s8);
 }
 
 TEST(ProductCuda, FewRowsAreGemvs) {
