@@ -31,7 +31,7 @@ void check_for_gpu(const ops::Context& context) {
   };
   if (context.compute == ops::Compute::exact) {
     refuse("--compute", "arithmetic", "exact",
-           "fast (fp32 weights are computed in fp32 all the same)");
+           "fast (--weights fp32 --kv fp32 is computed in fp32 all the same)");
   }
 }
 

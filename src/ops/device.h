@@ -143,7 +143,7 @@ class Device : public DeviceMemory {
 };
 
 /// The GPU that "cuda" or "cuda:N" names; lives as long as the program. InputError saying why there
-/// is none: not built with CUDA, no driver, no GPU, no such number.
+/// is none: not built with CUDA, no driver, no GPU, no such number, or no kernels for it.
 Device& open_device(std::string_view name);
 
 }  // namespace plimsoll::ops

@@ -33,12 +33,15 @@ Device& open_device(std::string_view name) {
     throw InputError("--device", "device", name,
                      fmt::format("cpu: no GPU can be used ({})", support.reason));
   }
-  const auto count = static_cast<int>(cuda::devices().size());
+  const std::vector<cuda::Device> gpus = cuda::devices();
+  const auto count = static_cast<int>(gpus.size());
   if (index >= count) {
     throw InputError(
         "--device", "device", name,
         count == 1 ? "cuda:0, the only one" : fmt::format("cuda:0 to cuda:{}", count - 1));
   }
+  if (const Support code = cuda::can_run(gpus[static_cast<std::size_t>(index)]); !code)
+    throw InputError("--device", "device", name, "cpu: " + code.reason);
 #ifdef PLIMSOLL_HAS_CUDA
   return open_cuda_device(index);
 #else

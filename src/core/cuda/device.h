@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/variant.h"
@@ -25,5 +26,12 @@ struct Device {
 Support available();
 /// All GPUs; empty where available() says no.
 std::vector<Device> devices();
+
+/// The architectures that this program's kernels were compiled for, as nvcc names them: "80,90a".
+/// Empty where it was built without CUDA.
+std::string_view built_architectures();
+/// Whether kernels that were compiled for `architectures` run on such a GPU: machine code runs
+/// within its major version from its minor one on, "90a"'s on 9.0 alone. Otherwise what to do.
+Support can_run(const Device& device, std::string_view architectures = built_architectures());
 
 }  // namespace plimsoll::cuda
