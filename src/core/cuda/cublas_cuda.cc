@@ -1,7 +1,6 @@
 #include "core/cuda/cublas_cuda.h"
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <map>
@@ -39,8 +38,8 @@ struct Library {
 
 template <class Function>
 void find(void* library, Function& function, const char* name) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  if (function == nullptr) throw InputError(fmt::format("cuBLASLt has no {}", name));
+  if (!find_function(library, function, name))
+    throw InputError(fmt::format("cuBLASLt has no {}", name));
 }
 
 // Stays open until the process ends. InputError where there is none.

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <type_traits>
+#include "core/cuda/open_library.h"
 
 namespace plimsoll::cuda {
 
@@ -16,9 +16,8 @@ const Nvml& nvml() {
       return found;
     }
     const auto find = [&](auto& function, const char* symbol) {
-      function =
-          reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, symbol));
-      if (function == nullptr) found.missing = fmt::format("NVML has no {}", symbol);
+      if (!find_function(handle, function, symbol))
+        found.missing = fmt::format("NVML has no {}", symbol);
     };
     find(found.init, "nvmlInit_v2");
     find(found.find_device, "nvmlDeviceGetHandleByPciBusId_v2");

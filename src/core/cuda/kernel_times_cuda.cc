@@ -1,7 +1,6 @@
 #include "core/cuda/kernel_times_cuda.h"
 
 #include <cupti.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -53,9 +52,8 @@ const Library& library() {
       return found;
     }
     const auto find = [&](auto& function, const char* symbol) {
-      function =
-          reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, symbol));
-      if (function == nullptr) found.missing = fmt::format("{} has no {}", name, symbol);
+      if (!find_function(handle, function, symbol))
+        found.missing = fmt::format("{} has no {}", name, symbol);
     };
     find(found.set_callbacks, "cuptiActivityRegisterCallbacks");
     find(found.set_clock, "cuptiActivityRegisterTimestampCallback");

@@ -17,4 +17,8 @@ void* open_library(std::string_view what, std::span<const std::string> names) {
       fmt::format("{}: {}; install it or add its folder to LD_LIBRARY_PATH", what, reason));
 }
 
+void* find_symbol(void* library, const char* name) {
+  return dlsym(library, name);
+}
+
 }  // namespace plimsoll::cuda

@@ -12,4 +12,13 @@ namespace plimsoll::cuda {
 /// reason of the first name.
 void* open_library(std::string_view what, std::span<const std::string> names);
 
+/// What an opened library has by this name; nullptr where it has nothing.
+void* find_symbol(void* library, const char* name);
+/// The same as a function; false where there is none.
+template <class Function>
+bool find_function(void* library, Function& function, const char* name) {
+  function = reinterpret_cast<Function>(find_symbol(library, name));
+  return function != nullptr;
+}
+
 }  // namespace plimsoll::cuda

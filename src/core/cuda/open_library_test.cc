@@ -10,7 +10,13 @@ namespace {
 
 TEST(OpenLibrary, TakesTheFirstThatIsThere) {
   const std::vector<std::string> names{"libof-no-machine.so.1", "libc.so.6"};
-  EXPECT_NE(open_library("tests need the C library", names), nullptr);
+  void* const library = open_library("tests need the C library", names);
+  ASSERT_NE(library, nullptr);
+  int (*absolute)(int) = nullptr;
+  ASSERT_TRUE(find_function(library, absolute, "abs"));
+  EXPECT_EQ(absolute(-3), 3);
+  EXPECT_FALSE(find_function(library, absolute, "of_no_library"));
+  EXPECT_EQ(absolute, nullptr);
 }
 
 TEST(OpenLibrary, SaysWhatIsMissing) {
