@@ -56,15 +56,23 @@ ModelConfig load_config(const std::string& name) {
 void move_model(Model& model, const std::string& name, ops::Device& device) {
   device.trim();
   const std::int64_t free = device.free_bytes();
-  if (model.weight_bytes() > free) {
+  const std::int64_t needed = model.weight_bytes();
+  if (needed > free) {
     const auto fit = formats_within(model.config(), free);
     throw InputError(
         fmt::format("{} needs {} on the {}, {} are free: {}", name,
-                    format_bytes(static_cast<std::uint64_t>(model.weight_bytes())), device.name(),
+                    format_bytes(static_cast<std::uint64_t>(needed)), device.name(),
                     format_bytes(static_cast<std::uint64_t>(free)),
                     fit.empty() ? "no format fits"
                                 : fmt::format("--weights {} would fit", fmt::join(fit, ", "))));
   }
+  // What lacks memory beside the weights (cache, workspace, a graph) may have it beside lighter
+  // ones.
+  device.advise_memory([config = model.config(), needed](std::uint64_t lacking) -> std::string {
+    const auto fit = formats_within(config, needed - static_cast<std::int64_t>(lacking));
+    if (!fit.empty()) return fmt::format("--weights {} would fit", fmt::join(fit, ", "));
+    return "no lighter weights would make room, fewer tokens or sequences at once would";
+  });
   model.move_to(device);
 }
 

@@ -102,6 +102,8 @@ class Device : public DeviceMemory {
                                      std::int64_t tokens) const = 0;
   /// Gives unused memory of activations back to the driver.
   virtual void trim() = 0;
+  /// What an InputError about memory ends with: advice(bytes that are lacking), in words.
+  virtual void advise_memory(std::function<std::string(std::uint64_t lacking)> advice) = 0;
 
   /// Packs the layers' matrices, biases and adapters for the kernels, as one where they allow it.
   /// The host's can go then. Weights may be on their way until synchronize(), which throws what

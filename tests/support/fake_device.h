@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -18,6 +19,8 @@ namespace plimsoll::test {
 class FakeDevice : public ops::Device {
  public:
   int packed = 0, twins = 0, captured = 0, launched = 0, synchronized = 0;
+  std::int64_t free = 0;
+  std::function<std::string(std::uint64_t)> advice;
   /// Within capture(): nothing is to be computed.
   bool capturing = false;
 
@@ -41,7 +44,7 @@ class FakeDevice : public ops::Device {
   std::int64_t peak_bytes() const override { return 0; }
   std::int64_t held_bytes() const override { return 0; }
   std::int64_t total_bytes() const override { return 0; }
-  std::int64_t free_bytes() const override { return 0; }
+  std::int64_t free_bytes() const override { return free; }
   void reset_peak() override {}
   double copy_gbps() override { return 1; }
   double dense_gops() override { return 1; }
@@ -54,6 +57,9 @@ class FakeDevice : public ops::Device {
     return widest * tokens;
   }
   void trim() override {}
+  void advise_memory(std::function<std::string(std::uint64_t)> wanted) override {
+    advice = std::move(wanted);
+  }
   void pack(std::span<ops::Linear* const> layers, ops::Joined) override {
     ++packed;
     const auto together = weights();

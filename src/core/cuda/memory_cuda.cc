@@ -13,8 +13,20 @@ namespace {
 
 std::mutex mutex;
 MemoryUse use;
+std::function<std::string(std::uint64_t)> advice;
 
 }  // namespace
+
+void set_memory_advice(std::function<std::string(std::uint64_t lacking)> wanted) {
+  const std::lock_guard lock(mutex);
+  advice = std::move(wanted);
+}
+
+std::string memory_advice(std::uint64_t lacking) {
+  const std::lock_guard lock(mutex);
+  const std::string words = advice ? advice(lacking) : std::string();
+  return words.empty() ? words : ": " + words;
+}
 
 MemoryUse memory_use() {
   const std::lock_guard lock(mutex);
@@ -39,8 +51,9 @@ Buffer::Buffer(std::size_t bytes, std::string_view what) : bytes_(bytes) {
   const cudaError_t error = cudaMalloc(&data, bytes);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // not a launch's
-    throw InputError(fmt::format("{} needs {} on the GPU, {} are free", what, format_bytes(bytes),
-                                 format_bytes(free_memory())));
+    const std::uint64_t free = free_memory();
+    throw InputError(fmt::format("{} needs {} on the GPU, {} are free{}", what, format_bytes(bytes),
+                                 format_bytes(free), memory_advice(bytes - std::min(bytes, free))));
   }
   PLIMSOLL_CUDA_CHECK(error);
   data_ = static_cast<std::byte*>(data);

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -23,11 +25,18 @@ void reset_peak_memory_use();
 /// Bytes that the driver can still give, other processes' use taken off.
 std::uint64_t free_memory();
 
+/// What every InputError about memory that is lacking ends with: advice(bytes that are lacking), in
+/// words, or nothing. One for the process, of the model that runs.
+void set_memory_advice(std::function<std::string(std::uint64_t lacking)> advice);
+/// ": " and that advice, or nothing.
+std::string memory_advice(std::uint64_t lacking);
+
 /// Device memory of its own; aligned to 256 bytes. Moved, never copied.
 class Buffer {
  public:
   Buffer() = default;
-  /// Uninitialised. InputError "WHAT needs X on the GPU, Y are free" where there is not enough.
+  /// Uninitialised. InputError "WHAT needs X on the GPU, Y are free: ADVICE" where there is not
+  /// enough.
   Buffer(std::size_t bytes, std::string_view what);
   /// The bytes of `values`, copied from the host; returns when they are there.
   template <class T>

@@ -1,10 +1,24 @@
 #include "core/cuda/runtime_cuda.h"
 
+#include "core/cuda/memory_cuda.h"
 #include "core/error.h"
+#include "core/units.h"
 
 namespace plimsoll::cuda {
 
+namespace {
+
+/// About what CUDA takes for graphs and kernels.
+constexpr std::uint64_t kOwnMemory = std::uint64_t{256} << 20;
+
+}  // namespace
+
 void call_failed(cudaError_t error, const char* call, const char* file, int line) {
+  if (error == cudaErrorMemoryAllocation) {  // of CUDA's own: a graph, a kernel's code
+    cudaGetLastError();
+    throw InputError(fmt::format("CUDA itself needs memory on the GPU, {} are free{}",
+                                 format_bytes(free_memory()), memory_advice(kOwnMemory)));
+  }
   check_failed(file, line, call,
                fmt::format("{}: {}", cudaGetErrorName(error), cudaGetErrorString(error)));
 }

@@ -11,8 +11,8 @@
 namespace plimsoll::cuda {
 
 /// Throws: a call that the code makes as it should and that fails is a broken invariant (a kernel
-/// that wrote out of bounds, a lost GPU), so InternalError. Lack of memory is the allocator's
-/// InputError (memory_cuda.h).
+/// that wrote out of bounds, a lost GPU), so InternalError. A lack of memory is an InputError, the
+/// allocator's (memory_cuda.h) or, for what CUDA takes by itself, this one.
 [[noreturn]] void call_failed(cudaError_t error, const char* call, const char* file, int line);
 
 inline void check_call(cudaError_t error, const char* call, const char* file, int line) {

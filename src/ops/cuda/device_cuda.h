@@ -81,6 +81,9 @@ class CudaDevice : public Device {
                              std::int64_t tokens) const override;
   void trim() override { scratch_->trim(); }
 
+  void advise_memory(std::function<std::string(std::uint64_t lacking)> advice) override {
+    cuda::set_memory_advice(std::move(advice));
+  }
   void pack(std::span<Linear* const> layers, Joined joined) override;
   void twin(const DeviceLinear& like, std::span<Linear* const> layers) override;
 
