@@ -50,7 +50,7 @@ class Gpt2 : public Model, public HasGpt2Weights {
     const ModelConfig& c = config();
     const ops::Rows rows = batch.rows_for(context);
     const ops::Heads heads{c.heads, c.heads, c.head_dim};
-    Tensor x = ops::embedding(context, rows, wte_, &wpe_);
+    Tensor x = ops::embedding(context, rows, wte_, tied_head(), &wpe_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Gpt2Layer& layer = layers_[i];
       if (hidden != nullptr) hidden->push_back(x.clone());
@@ -93,7 +93,7 @@ class Gpt2 : public Model, public HasGpt2Weights {
   void move_to(ops::Device& device) override {
     ops::Mover move(device);
     move({&head_});
-    move(wte_, "the token embeddings");
+    move(wte_, "the token embeddings", tied_head());
     move(wpe_, "the position embeddings");
     for (Gpt2Layer& layer : layers_) {
       for (ops::Linear* linear :
@@ -121,6 +121,7 @@ class Gpt2 : public Model, public HasGpt2Weights {
   ops::Norm norm(const Tensor& weight, const Tensor& bias) const {
     return {weight, &bias, config().norm_epsilon};
   }
+  const ops::Linear* tied_head() const { return config().tie_word_embeddings ? &head_ : nullptr; }
 
   quant::Matrix wte_, wpe_;
   std::vector<Gpt2Layer> layers_;

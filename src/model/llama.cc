@@ -62,7 +62,7 @@ class Llama : public Model, public HasLlamaWeights {
     const ops::Rotation rotation = ops::rotation(context, rows, frequencies_);
     const ops::Heads heads{c.heads, c.kv_heads, c.head_dim};
     const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-    Tensor x = ops::embedding(context, rows, embedding_);
+    Tensor x = ops::embedding(context, rows, embedding_, tied_head());
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const LlamaLayer& layer = layers_[i];
       if (hidden != nullptr) hidden->push_back(x.clone());
@@ -105,7 +105,7 @@ class Llama : public Model, public HasLlamaWeights {
   void move_to(ops::Device& device) override {
     ops::Mover move(device);
     move({&head_});
-    move(embedding_, "the token embeddings");
+    move(embedding_, "the token embeddings", tied_head());
     for (LlamaLayer& layer : layers_) {
       move({&layer.q_proj, &layer.k_proj, &layer.v_proj});
       move({&layer.o_proj});
@@ -129,6 +129,7 @@ class Llama : public Model, public HasLlamaWeights {
 
  private:
   ops::Norm norm(const Tensor& weight) const { return {weight, nullptr, config().norm_epsilon}; }
+  const ops::Linear* tied_head() const { return config().tie_word_embeddings ? &head_ : nullptr; }
 
   Tensor frequencies_;  // f32, one a pair of a head's elements
   quant::Matrix embedding_;

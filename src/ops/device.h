@@ -114,8 +114,11 @@ class Device : public DeviceMemory {
   /// the GPU. Their adapters are their own.
   virtual void twin(const DeviceLinear& like, std::span<Linear* const> layers) = 0;
 
-  /// f32 [rows, width]: rows of `table`, to which those of `positions` are added (nullptr: none).
-  virtual Tensor embedding(const DeviceRows& rows, const quant::Matrix& table,
+  /// Whether embedding() can take rows of this layer, which was packed alone.
+  virtual bool embeds(const Linear& layer) const = 0;
+  /// f32 [rows, width]: rows of `table`, where its codes are empty of `tied`, to which those of
+  /// `positions` are added (nullptr: none).
+  virtual Tensor embedding(const DeviceRows& rows, const quant::Matrix& table, const Linear* tied,
                            const quant::Matrix* positions) = 0;
   virtual Tensor norm(const Tensor& x, const Norm& norm) = 0;
   // Of the context these take attention and numerics.

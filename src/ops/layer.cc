@@ -66,8 +66,9 @@ Rotation rotation(const Context& context, const Rows& rows, const Tensor& freque
 }
 
 Tensor embedding(const Context& context, const Rows& rows, const quant::Matrix& table,
-                 const quant::Matrix* positions) {
-  if (context.device != nullptr) return context.device->embedding(rows.device, table, positions);
+                 const Linear* tied, const quant::Matrix* positions) {
+  if (context.device != nullptr)
+    return context.device->embedding(rows.device, table, tied, positions);
   Tensor x = embedding(table, rows.ids);
   if (positions != nullptr) {
     const trace::Part part("embedding");
@@ -191,8 +192,9 @@ void Mover::operator()(Tensor& vector, std::string_view name) {
   if (vector.defined()) vector = vector.to_device(device_, name);
 }
 
-void Mover::operator()(quant::Matrix& table, std::string_view name) {
-  table.codes = table.codes.to_device(device_, name);
+void Mover::operator()(quant::Matrix& table, std::string_view name, const Linear* tied) {
+  const bool held = tied != nullptr && device_.embeds(*tied);
+  table.codes = held ? Tensor{} : table.codes.to_device(device_, name);
 }
 
 }  // namespace plimsoll::ops

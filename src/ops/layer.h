@@ -34,9 +34,10 @@ struct Rotation {
 };
 Rotation rotation(const Context& context, const Rows& rows, const Tensor& frequencies);
 
-/// Rows of the token table, to which learned positions are added where there are any.
+/// Rows of the token table, to which learned positions are added where there are any. `tied`: the
+/// head whose weights are the table, nullptr: there is none.
 Tensor embedding(const Context& context, const Rows& rows, const quant::Matrix& table,
-                 const quant::Matrix* positions = nullptr);
+                 const Linear* tied, const quant::Matrix* positions = nullptr);
 
 Tensor norm(const Context& context, const Tensor& x, const Norm& norm);
 
@@ -74,7 +75,9 @@ class Mover {
   /// others that were moved before (random weights), the GPU copies those.
   void operator()(std::initializer_list<Linear*> layers, Joined joined = Joined::rows);
   void operator()(Tensor& vector, std::string_view name);
-  void operator()(quant::Matrix& table, std::string_view name);
+  /// A table of embeddings. Where `tied` has its rows on the GPU already, which can read them
+  /// there, the table keeps its extents alone.
+  void operator()(quant::Matrix& table, std::string_view name, const Linear* tied = nullptr);
   /// Waits until all has arrived: to be called at the end.
   void finish();
 

@@ -56,10 +56,6 @@ MemoryNeed memory_need(const ModelConfig& config, const Variant& variant,
     constexpr std::int64_t kBytesOfWeight = 2;
     if (variant.attention == ops::Attention::eager)
       need.workspace += kBytesOfWeight * config.heads * rows * positions;
-    // A tied head is packed beside the table that ids are looked up in.
-    const std::int64_t element = config.dtype == DType::f32 ? 4 : 2;
-    if (config.tie_word_embeddings)
-      need.workspace += element * config.vocab_size * config.hidden_size;
     return need;
   }
   std::int64_t largest = 0;

@@ -14,8 +14,7 @@ namespace plimsoll::study {
 /// Bytes, by what they hold. workspace is the larger of what a chunk of a prompt takes on its way
 /// through a layer (with eager attention the score matrices too) and of what loading takes beside
 /// the weights: the largest matrix in fp32 while it is encoded. On a GPU matrices are encoded
-/// elsewhere, and what its kernels and the vendor's library work in is added to the former; so is a
-/// tied head's second copy, in the kernels' order.
+/// elsewhere, and what its kernels and the vendor's library work in is added to the former.
 struct MemoryNeed {
   std::int64_t weights = 0, kv = 0, workspace = 0;
   std::int64_t total() const { return weights + kv + workspace; }

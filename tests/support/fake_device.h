@@ -70,7 +70,11 @@ class FakeDevice : public ops::Device {
     const auto together = weights();
     for (ops::Linear* layer : layers) layer->device = together;
   }
-  Tensor embedding(const ops::DeviceRows&, const quant::Matrix&, const quant::Matrix*) override {
+  bool embeds(const ops::Linear& layer) const override {
+    return quant::is_dense(layer.weight.format);
+  }
+  Tensor embedding(const ops::DeviceRows&, const quant::Matrix&, const ops::Linear*,
+                   const quant::Matrix*) override {
     return {};
   }
   Tensor norm(const Tensor&, const ops::Norm&) override { return {}; }

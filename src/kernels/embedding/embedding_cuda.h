@@ -15,12 +15,13 @@ namespace plimsoll::kernels {
 struct DeviceEmbeddingArgs {
   const std::int32_t* ids = nullptr;  // [rows]
   std::int64_t rows = 0;
-  const void* table = nullptr;  // [vocabulary, width]
+  const void* table = nullptr;  // [vocabulary, width], or, where `packed`, as gemv_layout.h has it:
+  bool packed = false;          // a tied head's weights, of gemv::Pairing::none
   std::int64_t vocabulary = 0;
   const std::int32_t* positions = nullptr;  // [rows]; nullptr: no position table
   const void* position_table = nullptr;     // [position_count, width], of the same dtype
   std::int64_t position_count = 0;
-  std::int64_t width = 0;    // a multiple of 8
+  std::int64_t width = 0;
   DType dtype = DType::f32;  // of the tables: f32, f16 or bf16
   float* y = nullptr;        // [rows, width]
   /// The first kernel of a step: false, so that all that a step before it wrote (ids, positions,
@@ -28,7 +29,7 @@ struct DeviceEmbeddingArgs {
   bool dependent = false;
 };
 
-/// InternalError on a dtype or width that is not as above.
+/// InternalError on a dtype that is not as above.
 void embed(const DeviceEmbeddingArgs& args, cudaStream_t stream);
 
 }  // namespace plimsoll::kernels

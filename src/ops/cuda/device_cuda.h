@@ -87,7 +87,8 @@ class CudaDevice : public Device {
   void pack(std::span<Linear* const> layers, Joined joined) override;
   void twin(const DeviceLinear& like, std::span<Linear* const> layers) override;
 
-  Tensor embedding(const DeviceRows& rows, const quant::Matrix& table,
+  bool embeds(const Linear& layer) const override;
+  Tensor embedding(const DeviceRows& rows, const quant::Matrix& table, const Linear* tied,
                    const quant::Matrix* positions) override;
   Tensor norm(const Tensor& x, const Norm& norm) override;
   Tensor products(const Context& context, const Tensor& x, const Norm* norm,

@@ -20,7 +20,12 @@ Tensor CudaDevice::activations(std::int64_t rows, std::int64_t width, DType dtyp
   return Tensor::on_device(*this, data.get(), dtype, {rows, width}, data);
 }
 
-Tensor CudaDevice::embedding(const DeviceRows& rows, const quant::Matrix& table,
+bool CudaDevice::embeds(const Linear& layer) const {
+  return layer.device != nullptr && quant::is_dense(layer.device->format) &&
+         layer.device->rows == layer.weight.rows;
+}
+
+Tensor CudaDevice::embedding(const DeviceRows& rows, const quant::Matrix& table, const Linear* tied,
                              const quant::Matrix* positions) {
   Tensor x = activations(rows.ids.size(), table.columns);
   const trace::Part part("embedding");
@@ -28,10 +33,17 @@ Tensor CudaDevice::embedding(const DeviceRows& rows, const quant::Matrix& table,
   kernels::DeviceEmbeddingArgs args;
   args.ids = rows.ids.address<std::int32_t>();
   args.rows = rows.ids.size();
-  args.table = table.codes.raw();
+  args.packed = !table.codes.defined();
+  PLIMSOLL_CHECK(!args.packed || (tied != nullptr && embeds(*tied)));
+  if (args.packed) {
+    args.table = tied->device->weights.view().codes;
+    args.dtype = quant::dense_dtype(tied->device->format);
+  } else {
+    args.table = table.codes.raw();
+    args.dtype = table.codes.dtype();
+  }
   args.vocabulary = table.rows;
   args.width = table.columns;
-  args.dtype = table.codes.dtype();
   args.y = x.address<float>();
   if (positions != nullptr) {
     PLIMSOLL_CHECK(positions->codes.dtype() == args.dtype);
