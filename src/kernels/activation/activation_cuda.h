@@ -9,7 +9,7 @@
 namespace plimsoll::kernels {
 
 /// y[r, i] = f(a[r, i], b[r, i]) for i < width. Strides count floats from one row to the next. All
-/// pointers are the device's, 16-byte aligned; width and strides are multiples of 4.
+/// pointers are the device's; 16-byte aligned where width and strides are multiples of 4.
 struct DeviceElementwiseArgs {
   const float* a = nullptr;
   std::int64_t a_stride = 0;

@@ -14,46 +14,50 @@ namespace plimsoll::kernels {
 namespace {
 
 constexpr std::int64_t kRows = 3;
-constexpr std::int64_t kWidth = 1100;
-constexpr std::int64_t kStride = 2 * kWidth;  // of a and b, side by side
-
 using Run = void (*)(const DeviceElementwiseArgs&, cudaStream_t);
 
 /// expected(a, b) in double.
 template <class F>
-void expect_oracle(Run run, F&& expected, bool one_row_for_all = false) {
-  std::vector<float> x = cases::normal_values(kRows * kStride, 4);
+void expect_of_width(std::int64_t width, Run run, F&& expected, bool one_row_for_all) {
+  const std::int64_t stride = 2 * width;  // of a and b, side by side
+  std::vector<float> x = cases::normal_values(kRows * stride, 4);
   for (float& value : x) value *= 4;
   x[0] = -100;
   x[1] = 100;
   const cuda::Buffer in = cuda::Buffer::of<float>(x, "a test");
-  cuda::Buffer out(kRows * kWidth * sizeof(float), "a test");
+  cuda::Buffer out(static_cast<std::size_t>(kRows * width) * sizeof(float), "a test");
   out.fill(0xff);
   DeviceElementwiseArgs args;
   args.a = in.data<float>();
-  args.a_stride = kStride;
-  args.b = args.a + kWidth;
-  args.b_stride = one_row_for_all ? 0 : kStride;
+  args.a_stride = stride;
+  args.b = args.a + width;
+  args.b_stride = one_row_for_all ? 0 : stride;
   args.rows = kRows;
-  args.width = kWidth;
+  args.width = width;
   args.y = out.data<float>();
-  args.y_stride = kWidth;
+  args.y_stride = width;
   const cuda::Stream stream;
   run(args, stream.get());
   stream.synchronize();
-  std::vector<float> actual(kRows * kWidth);
+  std::vector<float> actual(static_cast<std::size_t>(kRows * width));
   out.download(actual.data(), out.bytes(), 0);
   for (std::int64_t r = 0; r < kRows; ++r) {
-    for (std::int64_t i = 0; i < kWidth; ++i) {
-      const double a = x[static_cast<std::size_t>(r * kStride + i)];
-      const double b =
-          x[static_cast<std::size_t>((one_row_for_all ? 0 : r) * kStride + kWidth + i)];
+    for (std::int64_t i = 0; i < width; ++i) {
+      const double a = x[static_cast<std::size_t>(r * stride + i)];
+      const double b = x[static_cast<std::size_t>((one_row_for_all ? 0 : r) * stride + width + i)];
       const double value = expected(a, b);
-      ASSERT_NEAR(actual[static_cast<std::size_t>(r * kWidth + i)], value,
+      ASSERT_NEAR(actual[static_cast<std::size_t>(r * width + i)], value,
                   2e-6 + 2e-6 * std::fabs(value))
           << "of " << a << ", " << b;
     }
   }
+}
+
+/// Of rows in whole fours and others.
+template <class F>
+void expect_oracle(Run run, F&& expected, bool one_row_for_all = false) {
+  expect_of_width(1100, run, expected, one_row_for_all);
+  expect_of_width(1101, run, expected, one_row_for_all);
 }
 
 TEST(ActivationCuda, Swiglu) {

@@ -257,7 +257,31 @@ void run(const Plan& plan, cudaStream_t stream) {
   });
 }
 
+template <KvFormat kFormat>
+int shared_bytes(const CacheSizes& sizes) {
+  int bytes = 0;
+  with_tiles(sizes.tiles, [&](auto tiles) {
+    bytes = shared_layout<kFormat, Operands<kFormat, tiles()>>(sizes).total;
+  });
+  return bytes;
+}
+
 }  // namespace
+
+std::size_t attention_decode_shared(const kv::KvLayout& layout) {
+  const CacheSizes sizes(layout);
+  switch (layout.format) {
+    case KvFormat::f32:
+      return static_cast<std::size_t>(shared_bytes<KvFormat::f32>(sizes));
+    case KvFormat::bf16:
+      return static_cast<std::size_t>(shared_bytes<KvFormat::bf16>(sizes));
+    case KvFormat::fp16:
+      return static_cast<std::size_t>(shared_bytes<KvFormat::fp16>(sizes));
+    case KvFormat::int8:
+      return static_cast<std::size_t>(shared_bytes<KvFormat::int8>(sizes));
+  }
+  return 0;
+}
 
 std::size_t attention_decode_scratch(std::int64_t rows, std::int64_t heads, std::int64_t head_dim) {
   const auto splits = static_cast<std::size_t>(rows * heads * kMaxSplits);

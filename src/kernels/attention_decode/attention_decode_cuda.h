@@ -46,6 +46,8 @@ struct DeviceDecodeArgs {
 };
 
 std::size_t attention_decode_scratch(std::int64_t rows, std::int64_t heads, std::int64_t head_dim);
+/// Bytes of a multiprocessor's shared memory that a block takes: a GPU must offer so many to one.
+std::size_t attention_decode_shared(const kv::KvLayout& layout);
 
 /// Arithmetic: over fp16, bf16 and int8 queries and weights are rounded to 16 bits (f16 over int8,
 /// bf16 over bf16), sums in f32; over f32 all is f32. A row's result depends on its own sequence

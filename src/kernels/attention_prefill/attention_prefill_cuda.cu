@@ -316,14 +316,20 @@ __global__ void __launch_bounds__(kThreads, kExactTiles<kTiles> ? 2 : 1)
              args.heads * sizes.head_dim, warp_rows, sizes.head_dim);
 }
 
+/// Keys and values of two tiles, and queries where they have no room in registers.
+template <KvFormat kFormat, int kTiles>
+std::size_t shared_bytes(const CacheSizes& sizes) {
+  const int stored = kExactTiles<kTiles> ? 0 : kWarps * sizes.tiles * 512;
+  return static_cast<std::size_t>(4 * kTileBlocks * part_slot_bytes<kFormat>(sizes.head) + stored);
+}
+
 template <KvFormat kFormat>
 void run(const PrefillPlan& of, cudaStream_t stream) {
   SpanPlan plan(of);
   plan.slot = part_slot_bytes<kFormat>(plan.sizes.head);
   with_tiles(plan.sizes.tiles, [&](auto tiles) {
     constexpr auto kKernel = prefill_kernel<kFormat, tiles()>;
-    const int stored = kExactTiles<tiles()> ? 0 : kWarps * plan.sizes.tiles * 512;
-    const auto bytes = static_cast<std::size_t>(4 * kTileBlocks * plan.slot + stored);
+    const std::size_t bytes = shared_bytes<kFormat, tiles()>(plan.sizes);
     allow_shared(kKernel, bytes);
     for (const PrefillSpan& span : plan.args.spans) {
       if (span.rows == 0) continue;
@@ -374,6 +380,17 @@ PrefillChoice choose_prefill(const kv::KvLayout& layout, bool as_decode) {
   const char* const refusal = hopper_refuses(layout);
   if (refusal == nullptr) return {"attention_prefill_sm90_cuda", "wgmma"};
   return {"attention_prefill_cuda", refusal};
+}
+
+std::size_t attention_prefill_shared(const kv::KvLayout& layout) {
+  if (layout.format == KvFormat::f32 || hopper_refuses(layout) == nullptr) return 0;
+  const CacheSizes sizes(layout);
+  std::size_t bytes = 0;
+  with_tiles(sizes.tiles, [&](auto tiles) {
+    bytes = layout.format == KvFormat::int8 ? shared_bytes<KvFormat::int8, tiles()>(sizes)
+                                            : shared_bytes<KvFormat::fp16, tiles()>(sizes);
+  });
+  return bytes;
 }
 
 void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream) {

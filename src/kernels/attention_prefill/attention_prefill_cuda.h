@@ -49,6 +49,9 @@ struct PrefillChoice {
 };
 PrefillChoice choose_prefill(const kv::KvLayout& layout, bool as_decode);
 
+/// Bytes of a multiprocessor's shared memory that a block of it takes.
+std::size_t attention_prefill_shared(const kv::KvLayout& layout);
+
 /// Arithmetic as in attention_decode(). InternalError on what the members above do not allow.
 void attention_prefill(const DevicePrefillArgs& args, cudaStream_t stream);
 

@@ -18,6 +18,14 @@ __device__ inline float4 load_four(const float* x, const void* x16, bool bf16, s
   return {first.x, first.y, second.x, second.y};
 }
 
+/// One of them.
+__device__ inline float load_one(const float* x, const void* x16, bool bf16, std::int64_t at) {
+  if (x16 == nullptr) return x[at];
+  const std::uint16_t bits = static_cast<const std::uint16_t*>(x16)[at];
+  return bf16 ? __uint_as_float(static_cast<std::uint32_t>(bits) << 16)
+              : __half2float(__ushort_as_half(bits));
+}
+
 /// Two neighbours in 16 bits.
 __device__ inline std::uint32_t pair_bits(bool bf16, float a, float b) {
   return bf16 ? bf162_bits(a, b) : half2_bits(a, b);

@@ -1,12 +1,11 @@
 // A block takes a tile and a warp of it a chunk, as gemv_layout.h draws it: a lane has 8 bytes of
 // codes of rows g and g + 8. Bound by memory, and by how it is written: stores of less than the 32
 // bytes that memory takes at a time made it eight times as slow.
-#include <cuda_fp8.h>
-
 #include "core/cuda/runtime_cuda.h"
 #include "kernels/cuda/device_cuda.cuh"
 #include "kernels/cuda/launch_cuda.cuh"
 #include "kernels/dequantize/dequantize_cuda.h"
+#include "kernels/dequantize/lane_values_cuda.cuh"
 
 namespace plimsoll::kernels::dequantize {
 
@@ -15,68 +14,8 @@ namespace {
 using cuda::Element;
 using gemv::DeviceWeights;
 using gemv::Format;
-using gemv::RowScales;
 
 constexpr int kThreads = 256;
-constexpr float kInt8WeightScale = 7.874015718698502e-3f;  // quant/int8.h
-
-// What one row's codes of one chunk are multiplied by, and what is taken off before.
-struct Scale {
-  float scale = 1;
-  float zero = 0;
-};
-
-template <Format kFormat>
-__device__ Scale scale_of(const DeviceWeights& w, int tile, int chunk, int j) {
-  const std::int64_t at = static_cast<std::int64_t>(tile) * w.chunks + chunk;
-  const unsigned char* scales = w.scales + at * gemv::scale_bytes(kFormat);
-  const int row = tile * gemv::kTileRows + j;
-  const int place = j % 8 * 2 + j / 8;
-  if constexpr (kFormat == Format::table4) {
-    return {reinterpret_cast<const float*>(scales)[place], 0};
-  } else if constexpr (kFormat == Format::table4_dq) {
-    const RowScales of = reinterpret_cast<const RowScales*>(w.row_meta)[row];
-    const float nested = w.nested_table[scales[place]];
-    return {__fadd_rn(__fmul_rn(nested, chunk < of.border ? of.first : of.second), of.offset), 0};
-  } else if constexpr (kFormat == Format::int4) {
-    const int zeros = scales[gemv::kTileRows * 2 + j % 8];
-    return {__half2float(reinterpret_cast<const __half*>(scales)[place]),
-            static_cast<float>(j < 8 ? zeros & 0xf : zeros >> 4)};
-  } else if constexpr (gemv::row_meta_floats(kFormat) > 0) {
-    return {w.row_meta[row * gemv::row_meta_floats(kFormat)], 0};
-  } else {
-    return {};
-  }
-}
-
-__device__ float from_e4m3(std::uint32_t code) {
-  return __half2float(
-      __half(__nv_cvt_fp8_to_halfraw(static_cast<__nv_fp8_storage_t>(code), __NV_E4M3)));
-}
-
-// Column i of the lane's share, out of its 8 bytes.
-template <Format kFormat>
-__device__ float decoded(const uint2& codes, int i, const Scale& of, const float* levels) {
-  const auto word = [&](int which) { return which == 0 ? codes.x : codes.y; };
-  if constexpr (kFormat == Format::f32) {
-    return __uint_as_float(word(i));
-  } else if constexpr (kFormat == Format::f16) {
-    return __half2float(__ushort_as_half(static_cast<unsigned short>(word(i / 2) >> i % 2 * 16)));
-  } else if constexpr (kFormat == Format::bf16) {
-    return __uint_as_float(word(i / 2) >> i % 2 * 16 << 16);
-  } else if constexpr (kFormat == Format::fp8) {
-    return from_e4m3(word(i / 4) >> i % 4 * 8 & 0xff) * of.scale;
-  } else if constexpr (kFormat == Format::int8 || kFormat == Format::int8_static) {
-    const auto code = static_cast<std::int8_t>(word(i / 4) >> i % 4 * 8);
-    return static_cast<float>(code) * of.scale * kInt8WeightScale;
-  } else if constexpr (kFormat == Format::int4) {
-    const std::uint32_t code = word(i / 8) >> (i % 4 * 8 + i % 8 / 4 * 4) & 0xf;
-    return of.scale * (static_cast<float>(code) - of.zero);
-  } else {
-    return levels[word(i / 8) >> i % 8 * 4 & 0xf] * of.scale;
-  }
-}
-
 // Two neighbours in 16 bits.
 template <Element kElement>
 __device__ std::uint32_t pair_bits(float a, float b) {
@@ -141,7 +80,7 @@ __device__ void scatter(void* row, const std::int32_t* columns, const float (&va
 template <Format kFormat, Element kElement>
 __global__ void __launch_bounds__(kThreads)
     dequantize_kernel(const __grid_constant__ DeviceWeights w, std::int64_t row_begin,
-                      std::int64_t row_end, unsigned char* out) {
+                      std::int64_t row_end, unsigned char* out, std::int64_t stride) {
   constexpr int kShare = gemv::chunk_columns(kFormat) / 4;  // columns of a lane
   constexpr int kBytes = kElement == Element::f32 ? 4 : 2;
   const int tile = static_cast<int>(blockIdx.x);
@@ -174,7 +113,7 @@ __global__ void __launch_bounds__(kThreads)
       float values[kShare];
 #pragma unroll
       for (int i = 0; i < kShare; ++i) values[i] = decoded<kFormat>(mine, i, of, levels);
-      unsigned char* to = out + (row - row_begin) * w.columns * kBytes;
+      unsigned char* to = out + (row - row_begin) * stride * kBytes;
       if (w.gather == nullptr) {
         store<kElement>(to, column, values, inside);
       } else if (inside) {
@@ -191,7 +130,8 @@ void launch_as(const Args& args, cudaStream_t stream) {
   shape.block = dim3(kThreads);
   shape.dependent = args.dependent;
   kernels::launch(dequantize_kernel<kFormat, kElement>, shape, stream, *args.weights,
-                  args.row_begin, args.row_end, static_cast<unsigned char*>(args.out));
+                  args.row_begin, args.row_end, static_cast<unsigned char*>(args.out),
+                  std::int64_t{row_columns(*args.weights)});
 }
 
 template <Format kFormat>
@@ -208,8 +148,14 @@ void launch_format(const Args& args, cudaStream_t stream) {
 
 }  // namespace
 
+int row_columns(const DeviceWeights& weights) {
+  return weights.gather != nullptr ? weights.columns
+                                   : weights.chunks * gemv::chunk_columns(weights.format);
+}
+
 Element natural_element(const DeviceWeights& weights) {
   if (weights.format == Format::f32) return Element::f32;
+  if (weights.source_bf16 && gpu_generation() < 8) return Element::f32;
   return weights.source_bf16 ? Element::bf16 : Element::f16;
 }
 

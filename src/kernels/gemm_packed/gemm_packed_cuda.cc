@@ -162,6 +162,8 @@ bool supports(const DeviceWeights& w, Operand operand, const char** why) {
   if (gemv::limits().major != 9) return no("a GPU without warpgroup products (sm_90)");
   if (w.format == Format::f32) return no("fp32 weights");
   if (columns_of(w) % block_columns(operand) != 0) return no("columns that fill no whole block");
+  if (w.columns % 4 != 0) return no("columns in no whole fours");
+  if (columns_of(w) > gemv::kMaxColumns) return no("more columns than a panel's row has");
   const bool eight_bits = (operand == Operand::e4m3 && w.format == Format::fp8) ||
                           (operand == Operand::s8 && w.format == Format::int8);
   if (operand != natural_operand(w) && !eight_bits) return no("no product of that type");
@@ -173,7 +175,8 @@ std::size_t scratch_bytes(const DeviceWeights& weights, std::int64_t rows) {
 }
 
 bool supports(std::int64_t columns) {
-  return kCompiled && gemv::limits().major == 9 && columns % block_columns(Operand::f16) == 0;
+  return kCompiled && gemv::limits().major == 9 && columns % block_columns(Operand::f16) == 0 &&
+         columns <= gemv::kMaxColumns;
 }
 
 std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows) {

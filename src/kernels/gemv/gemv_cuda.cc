@@ -111,14 +111,28 @@ std::size_t scratch_bytes(const DeviceWeights& weights, int rows) {
   return rows < 2 ? 0 : family_of(weights).scratch_bytes(weights);
 }
 
+const char* refusal(const DeviceWeights& weights, int norms) {
+  const int columns = weights.chunks * chunk_columns(weights.format);
+  if (columns > kMaxColumns) return "more columns than gemv takes";
+  if (weights.gather == nullptr && columns != weights.columns) return "columns in no whole chunks";
+  if (weights.format == Format::bf16 && limits().major < 8) return "a GPU that multiplies no bf16";
+  Plan plan;
+  plan.w = weights;
+  const float vector = 0;  // that there is one is all that counts
+  if (norms > 0) plan.args.norm = &vector;
+  if (norms > 1) plan.args.norm_bias = &vector;
+  const bool fits =
+      family_of(weights).shared_bytes(plan) <= static_cast<std::uint32_t>(limits().shared);
+  return fits ? nullptr : "a row that does not fit into a multiprocessor's shared memory";
+}
+
 Support supports(const Args& args) {
   if (args.rows < 1 || args.rows > kMaxRows) {
     return Support::no(fmt::format("{} rows, up to {} are possible", args.rows, kMaxRows));
   }
-  const int columns = args.weights->chunks * chunk_columns(args.weights->format);
-  if (columns > kMaxColumns) {
-    return Support::no(fmt::format("{} columns, up to {} are possible", columns, kMaxColumns));
-  }
+  const int norms = (args.norm != nullptr) + (args.norm_bias != nullptr);
+  if (const char* const why = refusal(*args.weights, norms); why != nullptr)
+    return Support::no(why);
   if (args.epilogue == Epilogue::swiglu && args.weights->order.pairing != Pairing::halves) {
     return Support::no("SwiGLU needs weights that are paired by halves");
   }

@@ -55,5 +55,8 @@ void run(const Args& args, cudaStream_t stream);
 /// brought into the format's form once, by a kernel of their own.
 std::size_t scratch_bytes(const DeviceWeights& weights, int rows);
 Support supports(const Args& args);
+/// Why this GPU does not multiply these weights here, a literal; nullptr where it does. `norms`:
+/// vectors of the norm before (RMSNorm 1, LayerNorm 2), which lie in shared memory too.
+const char* refusal(const DeviceWeights& weights, int norms);
 
 }  // namespace plimsoll::kernels::gemv

@@ -201,14 +201,15 @@ void run_single(const Plan& plan, cudaStream_t stream) {
 }
 
 template <Format kFormat>
-constexpr Family kDense{run_dense<kFormat>, scratch_bytes_of<DenseStage<kFormat>>};
+constexpr Family kDense{run_dense<kFormat>, scratch_bytes_of<DenseStage<kFormat>>,
+                        least_shared_bytes<Dense<kFormat, 1>>};
 
 }  // namespace
 
 Family dense_family(Format format) {
   switch (format) {
     case Format::f32:
-      return {run_single, scratch_bytes_of<DenseStage<Format::f32>>};
+      return {run_single, scratch_bytes_of<DenseStage<Format::f32>>, least_shared_bytes<Single<1>>};
     case Format::f16:
       return kDense<Format::f16>;
     case Format::bf16:

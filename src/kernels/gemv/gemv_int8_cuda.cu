@@ -313,7 +313,8 @@ void run_int8(const Plan& plan, cudaStream_t stream) {
 }
 
 template <Kind kKind>
-constexpr Family kInt8{run_int8<kKind>, scratch_bytes_of<Int8Stage<kKind>>};
+constexpr Family kInt8{run_int8<kKind>, scratch_bytes_of<Int8Stage<kKind>>,
+                       least_shared_bytes<Int8<kKind, 1>>};
 
 }  // namespace
 

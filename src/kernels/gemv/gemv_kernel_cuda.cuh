@@ -56,6 +56,14 @@ SharedLayout shared_layout(const Plan& plan) {
   return at;
 }
 
+/// What a block takes that has a single tile.
+template <class F>
+std::uint32_t least_shared_bytes(const Plan& of) {
+  Plan plan = of;
+  plan.block_tiles = 1;
+  return shared_layout<F>(plan).total;
+}
+
 /// The sum of a tile's slices, of one row.
 template <class F>
 __device__ inline typename F::Sum sum_of_slices(const typename F::Sum* partial) {

@@ -69,16 +69,26 @@ Row find_row(std::span<const Matrix* const> parts, std::int64_t row) {
   return {};
 }
 
-/// The 8 bytes of a lane's row: see the drawing in gemv_layout.h.
+/// Chunks of a 4-bit table's weights that share a scale.
+std::int64_t chunks_of_block(const Matrix& w) {
+  return w.block / chunk_columns(Format::table4);
+}
+
+/// The 8 bytes of a lane's row: see the drawing in gemv_layout.h. Beyond the last column they stay
+/// 0.
 void pack_codes(const Row& from, std::int64_t column, Format format, std::byte* to) {
   const std::int64_t element = from.row * from.matrix->columns + column;
   const std::byte* codes = from.matrix->codes.raw();
+  const auto copy = [&](std::int64_t size) {
+    const std::int64_t there = std::min(from.matrix->columns - column, 8 / size);
+    if (there > 0) std::memcpy(to, codes + element * size, static_cast<std::size_t>(there * size));
+  };
   if (format == Format::f32) {
-    std::memcpy(to, codes + element * 4, 8);
+    copy(4);
   } else if (format == Format::f16 || format == Format::bf16) {
-    std::memcpy(to, codes + element * 2, 8);
+    copy(2);
   } else if (format == Format::fp8 || format == Format::int8 || format == Format::int8_static) {
-    std::memcpy(to, codes + element, 8);
+    copy(1);
   } else {
     // Stored: the high nibble first. PRMT takes its selectors from the lowest nibble on.
     for (int i = 0; i < 8; ++i) {
@@ -136,13 +146,15 @@ void pack_grouped(const Row& from, const std::int32_t* gather, std::int64_t chun
 
 RowScales row_scales(const Row& from) {
   const Matrix& w = *from.matrix;
-  const std::int64_t blocks = w.columns / w.block;
-  const std::int64_t begin = from.row * blocks;
-  const std::int64_t first = begin / w.nested_block;
+  const std::int64_t chunks = w.columns / chunk_columns(Format::table4_dq);
+  const std::int64_t chunks_each =
+      w.nested_block * chunks_of_block(w);  // that share a nested scale
+  const std::int64_t begin = from.row * chunks;
+  const std::int64_t first = begin / chunks_each;
   const auto* nested = w.nested_scales.data<float>();
-  const std::int64_t border = (first + 1) * w.nested_block - begin;
-  return {nested[first], border < blocks ? nested[first + 1] : 0.0f, w.nested_offset,
-          static_cast<std::int32_t>(std::min(border, blocks))};
+  const std::int64_t border = (first + 1) * chunks_each - begin;
+  return {nested[first], border < chunks ? nested[first + 1] : 0.0f, w.nested_offset,
+          static_cast<std::int32_t>(std::min(border, chunks))};
 }
 
 void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& packed) {
@@ -170,7 +182,7 @@ void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& 
       }
       if (block_bytes == 0) continue;
       const int size = block_bytes / kTileRows;
-      const std::int64_t block = from.row * packed.chunks + chunk;
+      const std::int64_t block = (from.row * packed.chunks + chunk) / chunks_of_block(*from.matrix);
       std::memcpy(packed.scales.raw() + (tile * packed.chunks + chunk) * block_bytes +
                       (g * 2 + (j < 8 ? 0 : 1)) * size,
                   from.matrix->scales.raw() + block * size, static_cast<std::size_t>(size));
@@ -195,17 +207,20 @@ void pack_tile(std::span<const Matrix* const> parts, std::int64_t tile, Packed& 
 Support can_pack_one(const Matrix& part, Format format) {
   if (part.layout != quant::Layout::stored) return Support::no("the weights are packed already");
   if (format == Format::int4) return Support::yes();
-  if (part.columns % chunk_columns(format) != 0) {
-    return Support::no(
-        fmt::format("{} columns are no multiple of {}", part.columns, chunk_columns(format)));
-  }
-  const bool table = format == Format::table4 || format == Format::table4_dq;
-  if (table && part.block != 64) {
-    return Support::no(fmt::format("blocks of {} weights, 64 are needed", part.block));
-  }
-  if (format == Format::table4_dq && part.columns / part.block > part.nested_block) {
-    return Support::no(fmt::format("a row of {} blocks has more than two nested scales",
-                                   part.columns / part.block));
+  if (format == Format::table4 || format == Format::table4_dq) {
+    constexpr int kChunk = chunk_columns(Format::table4);
+    if (part.columns % kChunk != 0) {
+      return Support::no(fmt::format("{} columns are no multiple of {}", part.columns, kChunk));
+    }
+    if (part.block % kChunk != 0) {
+      return Support::no(
+          fmt::format("blocks of {} weights, no multiple of {}", part.block, kChunk));
+    }
+    const std::int64_t nested = std::int64_t{part.block} * part.nested_block;
+    if (format == Format::table4_dq && part.columns > nested) {
+      return Support::no(
+          fmt::format("a row of {} columns has more than two nested scales", part.columns));
+    }
   }
   if (format == Format::int8 && part.outliers_by_batch && part.outlier_threshold > 0) {
     return Support::no("outliers by batch");
@@ -288,7 +303,7 @@ Packed pack(std::span<const Matrix* const> parts, const Order& order) {
   packed.order = order;
   packed.columns = first.columns;
   packed.tiles = (order.rows + kTileRows - 1) / kTileRows;
-  packed.chunks = first.columns / chunk_columns(packed.format);
+  packed.chunks = (first.columns + chunk_columns(packed.format) - 1) / chunk_columns(packed.format);
   if (packed.format == Format::int4) {
     packed.gather = gather_groups(first);
     packed.level_unit = 1;

@@ -105,8 +105,9 @@ void expect_packed(std::span<const Matrix* const> parts, const Order& order) {
         const std::int64_t c =
             packed.gather.defined() ? packed.gather.data<std::int32_t>()[at] : at;
         if (c < 0) continue;
-        const float expected =
-            part < parts.size() ? decoded[part].data<float>()[local * packed.columns + c] : 0.0f;
+        const float expected = part < parts.size() && c < packed.columns
+                                   ? decoded[part].data<float>()[local * packed.columns + c]
+                                   : 0.0f;
         const float actual = unpacked(packed, tile, j, at);
         // Levels are rounded to units; a block's scale is at most 1.01 + 0.5 in these matrices.
         const float bound = packed.level_unit * 0.51f * 2.1f + 1e-6f * std::fabs(expected);
@@ -120,7 +121,13 @@ void expect_packed(std::span<const Matrix* const> parts, const Order& order) {
 
 TEST(GemvPack, EveryFormatLiesAsDrawn) {
   for (const auto format : {WeightFormat::fp32, WeightFormat::fp16, WeightFormat::bf16}) {
-    const Matrix w = random_dense(format, 37, 48);
+    for (const std::int64_t columns : {48, 45}) {  // the last chunk's rest is zero
+      const Matrix w = random_dense(format, 37, columns);
+      expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 37});
+    }
+  }
+  for (const auto format : {WeightFormat::int8, WeightFormat::fp8, WeightFormat::int8_static}) {
+    const Matrix w = cases::random_matrix(format, 37, 75);
     expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 37});
   }
   for (const auto format :
@@ -188,6 +195,17 @@ TEST(GemvPack, ARowAcrossTwoNestedScalesKnowsTheBorder) {
   // the next.
   const Matrix w = cases::random_matrix(WeightFormat::nf4_dq, 90, 192);
   expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 90});
+}
+
+TEST(GemvPack, BlocksOfSeveralChunks) {
+  // Also such that run from one row into the next.
+  for (const auto format : {WeightFormat::nf4, WeightFormat::nf4_dq}) {
+    for (const int block : {128, 256, 4096}) {
+      const Matrix w = cases::random_matrix(format, 300, 320, {.block = block});
+      ASSERT_EQ(w.block, block);
+      expect_packed(std::vector<const Matrix*>{&w}, {Pairing::none, 0, 300});
+    }
+  }
 }
 
 TEST(GemvPack, LevelsSplitForEveryTable) {

@@ -17,10 +17,12 @@ struct Plan {
   float weight_scale = 0;
 };
 
-/// A family's launch, and its Args::scratch for several rows.
+/// A family's launch, its Args::scratch for several rows, and the shared memory that a block takes
+/// at least for one row of `plan`.
 struct Family {
   void (*run)(const Plan& plan, cudaStream_t stream);
   std::size_t (*scratch_bytes)(const DeviceWeights& weights);
+  std::uint32_t (*shared_bytes)(const Plan& plan);
 };
 
 Family dense_family(Format format);
@@ -31,7 +33,7 @@ Family table4_family(Format format);
 struct Limits {
   int multiprocessors = 0;
   int shared = 0;  // bytes a block
-  int major = 0;   // compute capability
+  int major = 0;   // of the compute capability
 };
 const Limits& limits();
 

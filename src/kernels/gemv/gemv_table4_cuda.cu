@@ -315,7 +315,8 @@ void run_table4(const Plan& plan, cudaStream_t stream) {
 
 template <Format kFormat>
 constexpr Family kTable4{run_table4<kFormat>,
-                         scratch_bytes_of<Table4Stage<kFormat == Format::int4>>};
+                         scratch_bytes_of<Table4Stage<kFormat == Format::int4>>,
+                         least_shared_bytes<Table4<kFormat, 1>>};
 
 }  // namespace
 

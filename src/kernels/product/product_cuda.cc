@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/dequantize/dequantize_cuda.h"
+#include "kernels/gemv_general/gemv_general_cuda.h"
 #include "kernels/product/product_epilogue_cuda.h"
 #include "kernels/round_rows/round_rows_cuda.h"
 
@@ -42,7 +43,8 @@ Workspace layout(std::int64_t out, std::int64_t columns, int bytes, std::int64_t
 }
 
 Workspace layout(const DeviceWeights& w, std::int64_t rows) {
-  return layout(w.order.rows, w.columns, cuda::element_bytes(dequantize::natural_element(w)), rows);
+  return layout(w.order.rows, dequantize::row_columns(w),
+                cuda::element_bytes(dequantize::natural_element(w)), rows);
 }
 
 void run_decoded(const Args& args, cudaStream_t stream) {
@@ -62,6 +64,7 @@ void run_decoded(const Args& args, cudaStream_t stream) {
   rounded.norm_bias = args.norm_bias;
   rounded.epsilon = args.epsilon;
   rounded.element = element;
+  rounded.out_columns = dequantize::row_columns(w);
   rounded.out = workspace + at.x;
   rounded.dependent = args.dependent;
   round_rows::run(rounded, stream);
@@ -84,7 +87,7 @@ void run_decoded(const Args& args, cudaStream_t stream) {
     product.y = y + row;
     product.m = args.rows;
     product.n = decode.row_end - row;
-    product.k = w.columns;
+    product.k = rounded.out_columns;
     product.y_stride = w.order.rows;
     product.add = args.epilogue == Epilogue::add;
     product.workspace = workspace;
@@ -107,13 +110,20 @@ void run_decoded(const Args& args, cudaStream_t stream) {
 
 }  // namespace
 
-Choice choose(const DeviceWeights& weights, std::int64_t rows) {
-  using gemm_packed::Operand;
+Choice choose_few(const DeviceWeights& weights, int norms) {
   Choice choice;
-  if (rows <= gemv::kRowsTogether) {
-    choice.reason = "few rows";
-    return choice;
+  choice.reason = "few rows";
+  if (const char* const why = gemv::refusal(weights, norms); why != nullptr) {
+    choice.route = Route::general;
+    choice.reason = why;
   }
+  return choice;
+}
+
+Choice choose(const DeviceWeights& weights, std::int64_t rows, int norms) {
+  using gemm_packed::Operand;
+  Choice choice = choose_few(weights, norms);
+  if (rows <= gemv::kRowsTogether) return choice;
   choice.operand = gemm_packed::natural_operand(weights);
   const char* why = nullptr;
   const bool table =
@@ -138,8 +148,8 @@ Choice choose(const DeviceWeights& weights, std::int64_t rows) {
     }
     return choice;
   }
-  choice.reason = why;
-  choice.route = rows < kManyRows ? Route::gemv : Route::decoded;
+  if (choice.route == Route::gemv) choice.reason = why;
+  if (rows >= kManyRows) choice.route = Route::decoded;
   return choice;
 }
 
@@ -156,6 +166,8 @@ std::size_t workspace_bytes(Route route, const DeviceWeights& weights, std::int6
   switch (route) {
     case Route::gemv:
       return gemv::scratch_bytes(weights, static_cast<int>(rows));
+    case Route::general:
+      return gemv_general::scratch_bytes(weights, rows);
     case Route::packed:
       return gemm_packed::scratch_bytes(weights, rows);
     default:
@@ -165,14 +177,20 @@ std::size_t workspace_bytes(Route route, const DeviceWeights& weights, std::int6
 
 std::size_t workspace_bytes(const DeviceWeights& weights, std::int64_t rows) {
   const std::int64_t few = std::min<std::int64_t>(rows, gemv::kMaxRows);
-  return std::max(workspace_bytes(Route::gemv, weights, few),
-                  workspace_bytes(choose(weights, rows).route, weights, rows));
+  std::size_t most = 0;
+  for (const int norms : {0, 2}) {  // the more the sooner they do not fit
+    most = std::max({most, workspace_bytes(choose_few(weights, norms).route, weights, few),
+                     workspace_bytes(choose(weights, rows, norms).route, weights, rows)});
+  }
+  return most;
 }
 
 void run_as(const Choice& choice, const Args& args, cudaStream_t stream) {
-  if (choice.route == Route::gemv) {
+  if (choice.route == Route::gemv || choice.route == Route::general) {
     PLIMSOLL_CHECK(args.x16 == nullptr && args.y16 == nullptr, "16-bit rows of a gemv");
-    return gemv::run(args, stream);
+    if (choice.route == Route::gemv) return gemv::run(args, stream);
+    PLIMSOLL_CHECK(args.scratch != nullptr && args.rows <= gemv::kMaxRows);
+    return gemv_general::run(args, stream);
   }
   PLIMSOLL_CHECK(args.scratch != nullptr, "no workspace");
   if (choice.route == Route::decoded) return run_decoded(args, stream);
@@ -182,7 +200,7 @@ void run_as(const Choice& choice, const Args& args, cudaStream_t stream) {
 }
 
 void run(const Args& args, cudaStream_t stream) {
-  run_as(choose(*args.weights, args.rows), args, stream);
+  run_as(choose(*args.weights, args.rows, norms_of(args)), args, stream);
 }
 
 }  // namespace plimsoll::kernels::product

@@ -15,17 +15,24 @@ using Args = gemm_packed::Args;
 
 /// What multiplies.
 enum class Route : std::uint8_t {
-  gemv,    // kernels of few rows (gemv_cuda.h)
-  packed,  // packed weights unpacked in registers, warpgroups (gemm_packed_cuda.h)
-  decoded  // weights decoded into a workspace, then cuBLASLt
+  gemv,     // kernels of few rows (gemv_cuda.h)
+  general,  // few rows where these do not do (gemv_general_cuda.h)
+  packed,   // packed weights unpacked in registers, warpgroups (gemm_packed_cuda.h)
+  decoded   // weights decoded into a workspace, then cuBLASLt
 };
-/// By the weights and the number of rows alone. `reason`: why, in words.
+/// By the weights, the number of rows, and whether a norm is before. `reason`: why, in words.
 struct Choice {
   Route route = Route::gemv;
   gemm_packed::Operand operand = gemm_packed::Operand::f16;  // packed
   std::string reason;
 };
-Choice choose(const gemv::DeviceWeights& weights, std::int64_t rows);
+/// `norms`: as of gemv::refusal().
+Choice choose(const gemv::DeviceWeights& weights, std::int64_t rows, int norms);
+/// The choice of few rows, whose results depend on no other row: for up to gemv::kMaxRows.
+Choice choose_few(const gemv::DeviceWeights& weights, int norms);
+inline int norms_of(const gemv::Args& args) {
+  return (args.norm != nullptr) + (args.norm_bias != nullptr);
+}
 
 /// As gemv::run() with any number of rows; args.scratch has workspace_bytes(). The arithmetic of
 /// many rows: packed as gemm_packed says; decoded: weights and activations rounded to bf16 where

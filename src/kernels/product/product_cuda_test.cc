@@ -29,7 +29,8 @@ void expect_product(const Matrix& w, int rows, const gemv::Order& order, Epilogu
                     bool normed, Route route = Route::decoded) {
   const std::vector<const Matrix*> parts{&w};
   const gemv::UploadedWeights weights(gemv::pack(parts, order), "a test");
-  const cuda::Element element = dequantize::natural_element(weights.view());
+  const cuda::Element element =
+      route == Route::general ? cuda::Element::f32 : dequantize::natural_element(weights.view());
   const auto outputs = static_cast<std::size_t>(w.rows);
   const std::vector<float> x = gemv::make_x(rows * w.columns, 12);
   const std::vector<float> norm(static_cast<std::size_t>(w.columns), 0.5f);
@@ -121,6 +122,79 @@ TEST(ProductCuda, WeightsThatAreDecodedInParts) {
   expect_product(w, kManyRows, gemv::plain(w), Epilogue::add, false);
 }
 
+TEST(ProductCuda, GeneralKernelsOfEveryFormatAndEpilogue) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : gemv::kFormats) {
+    const Matrix w = gemv::make_matrix(format, 96, 448, 3);
+    for (const int rows : {1, 9}) {
+      expect_product(w, rows, gemv::plain(w), Epilogue::store, true, Route::general);
+      expect_product(w, rows, {gemv::Pairing::halves, 0, w.rows}, Epilogue::swiglu, false,
+                     Route::general);
+      expect_product(w, rows, gemv::plain(w), Epilogue::add, false, Route::general);
+    }
+  }
+  const Matrix w = gemv::make_matrix(WeightFormat::nf4_dq, 88, 448, 3);
+  for (const Epilogue epilogue : {Epilogue::gelu_tanh, Epilogue::gelu_erf})
+    expect_product(w, gemv::kMaxRows, gemv::plain(w), epilogue, true, Route::general);
+}
+
+TEST(ProductCuda, WidthsThatAreNoWholeChunks) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : {WeightFormat::fp32, WeightFormat::fp16, WeightFormat::bf16,
+                                    WeightFormat::fp8, WeightFormat::int8}) {
+    for (const std::int64_t columns : {1, 77, 450, 452}) {
+      const Matrix w = gemv::make_matrix(format, 37, columns, 3);
+      for (const bool normed : {false, true}) {
+        expect_product(w, 3, gemv::plain(w), Epilogue::store, normed, Route::general);
+        expect_product(w, kManyRows, gemv::plain(w), Epilogue::store, normed);
+      }
+    }
+  }
+}
+
+TEST(ProductCuda, AGeneralRowDependsOnNoOther) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::fp16, 83, 450, 3);
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+  const cuda::Buffer x = cuda::Buffer::of<float>(gemv::make_x(20 * w.columns, 12), "a test");
+  std::vector<float> alone;
+  for (const int rows : {1, 2, 20}) {
+    const cuda::Buffer y(static_cast<std::size_t>(rows * w.rows) * sizeof(float), "a test");
+    const cuda::Buffer workspace(workspace_bytes(Route::general, weights.view(), rows), "a test");
+    product::Args args;
+    args.weights = &weights.view();
+    args.x = x.data<float>();
+    args.rows = rows;
+    args.y = y.data<float>();
+    args.scratch = workspace.data();
+    const cuda::Stream stream;
+    EXPECT_EQ(choose(weights.view(), rows == 20 ? 1 : rows, 0).route, Route::general);
+    Choice general;
+    general.route = Route::general;
+    run_as(general, args, stream.get());
+    stream.synchronize();
+    std::vector<float> first(static_cast<std::size_t>(w.rows));
+    y.download(first.data(), first.size() * sizeof(float), 0);
+    if (alone.empty()) alone = first;
+    EXPECT_EQ(alone, first) << rows << " rows";
+  }
+}
+
+TEST(ProductCuda, MoreColumnsThanGemvTakes) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : {WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4}) {
+    const Matrix w = gemv::make_matrix(format, 24, 28672, 3);
+    const std::vector<const Matrix*> parts{&w};
+    const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+    EXPECT_EQ(choose(weights.view(), 1, 0).route, Route::general);
+    EXPECT_EQ(choose(weights.view(), 40, 0).route, Route::general);
+    EXPECT_EQ(choose(weights.view(), kManyRows, 0).route, Route::decoded);
+    expect_product(w, 2, gemv::plain(w), Epilogue::add, false, Route::general);
+    expect_product(w, kManyRows, gemv::plain(w), Epilogue::add, false);
+  }
+}
+
 TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
   PLIMSOLL_GPU_OR_SKIP();
   const auto route_of = [](WeightFormat format, std::int64_t columns, std::int64_t rows,
@@ -129,7 +203,7 @@ TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
     w.outlier_threshold = threshold;
     const std::vector<const Matrix*> parts{&w};
     const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
-    return choose(weights.view(), rows);
+    return choose(weights.view(), rows, 0);
   };
   EXPECT_EQ(route_of(WeightFormat::fp16, 448, gemv::kRowsTogether).route, Route::gemv);
   EXPECT_EQ(route_of(WeightFormat::fp32, 448, kManyRows - 1).route, Route::gemv);

@@ -14,15 +14,61 @@ using gemv::kThreads;
 using gemv::kWarps;
 using gemv::load4;
 
+/// Neighbours in a row: four, or one where rows are no whole fours or change their order.
+template <int kStep>
+struct Values {
+  float of[kStep];
+};
+
+template <int kStep>
+__device__ Values<kStep> values_at(const float* from) {
+  if constexpr (kStep == 1) {
+    return {*from};
+  } else {
+    const float4 v = load4(from);
+    return {v.x, v.y, v.z, v.w};
+  }
+}
+
+template <int kStep>
+__device__ Values<kStep> values_of(const Args& args, std::int64_t at) {
+  if constexpr (kStep == 1) {
+    return {cuda_device::load_one(args.x, args.x16, args.bf16, at)};
+  } else {
+    const float4 v = cuda_device::load_four(args.x, args.x16, args.bf16, at);
+    return {v.x, v.y, v.z, v.w};
+  }
+}
+
+template <int kStep>
+__device__ void store(const Args& args, std::int64_t at, const Values<kStep>& v) {
+  const bool bf16 = args.element == Element::bf16;
+  auto* const halves = static_cast<std::uint16_t*>(args.out) + at;
+  auto* const floats = static_cast<float*>(args.out) + at;
+  if constexpr (kStep == 1) {
+    if (args.element == Element::f32) {
+      *floats = v.of[0];
+    } else {
+      *halves = static_cast<std::uint16_t>(cuda_device::pair_bits(bf16, v.of[0], 0));
+    }
+  } else {
+    if (args.element == Element::f32) {
+      *reinterpret_cast<float4*>(floats) = {v.of[0], v.of[1], v.of[2], v.of[3]};
+    } else {
+      *reinterpret_cast<uint2*>(halves) = {cuda_device::pair_bits(bf16, v.of[0], v.of[1]),
+                                           cuda_device::pair_bits(bf16, v.of[2], v.of[3])};
+    }
+  }
+}
+
+template <int kStep>
 __global__ void __launch_bounds__(kThreads) round_rows_kernel(const __grid_constant__ Args args) {
   __shared__ float parts[2][kWarps];
   const int thread = static_cast<int>(threadIdx.x);
   const int warp = thread / 32;
   const int lane = thread % 32;
-  const std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * args.columns;
-  const auto load = [&](int c) {
-    return cuda_device::load_four(args.x, args.x16, args.bf16, start + c);
-  };
+  const std::int64_t row = blockIdx.x;
+  const auto load = [&](int c) { return values_of<kStep>(args, row * args.columns + c); };
   const auto columns = static_cast<float>(args.columns);
   cuda_device::let_next_start();
   cuda_device::wait_for_previous();
@@ -30,48 +76,48 @@ __global__ void __launch_bounds__(kThreads) round_rows_kernel(const __grid_const
   float factor = 1;
   if (args.norm_bias != nullptr) {
     float sum = 0;
-    for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-      const float4 v = load(c);
-      sum += v.x + v.y + v.z + v.w;
+    for (int c = thread * kStep; c < args.columns; c += kThreads * kStep) {
+      float part = 0;
+      for (const float value : load(c).of) part += value;
+      sum += part;
     }
     mean = across_block<false>(sum, parts[0], warp, lane) / columns;
   }
   if (args.norm != nullptr) {
     float sum = 0;
-    for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-      const float4 v = load(c);
-      for (const float value : {v.x - mean, v.y - mean, v.z - mean, v.w - mean})
-        sum += value * value;
+    for (int c = thread * kStep; c < args.columns; c += kThreads * kStep) {
+      for (const float value : load(c).of) sum += (value - mean) * (value - mean);
     }
     factor = 1 / sqrtf(across_block<false>(sum, parts[1], warp, lane) / columns + args.epsilon);
   }
-  for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-    float4 v = load(c);
-    if (args.norm != nullptr) {
-      const float4 n = load4(args.norm + c);
-      const float4 b = args.norm_bias != nullptr ? load4(args.norm_bias + c) : float4{0, 0, 0, 0};
-      v = {(v.x - mean) * factor * n.x + b.x, (v.y - mean) * factor * n.y + b.y,
-           (v.z - mean) * factor * n.z + b.z, (v.w - mean) * factor * n.w + b.w};
+  for (int c = thread * kStep; c < args.out_columns; c += kThreads * kStep) {
+    const int from = args.gather != nullptr ? args.gather[c] : c;
+    Values<kStep> v{};
+    if (from >= 0 && from < args.columns) {
+      v = load(from);
+      if (args.norm != nullptr) {
+        const Values<kStep> n = values_at<kStep>(args.norm + from);
+        Values<kStep> b{};
+        if (args.norm_bias != nullptr) b = values_at<kStep>(args.norm_bias + from);
+#pragma unroll
+        for (int i = 0; i < kStep; ++i) v.of[i] = (v.of[i] - mean) * factor * n.of[i] + b.of[i];
+      }
     }
-    if (args.element == Element::f32) {
-      *reinterpret_cast<float4*>(static_cast<float*>(args.out) + start + c) = v;
-      continue;
-    }
-    const bool half = args.element == Element::f16;
-    *reinterpret_cast<uint2*>(static_cast<std::uint16_t*>(args.out) + start + c) =
-        half ? uint2{cuda_device::half2_bits(v.x, v.y), cuda_device::half2_bits(v.z, v.w)}
-             : uint2{cuda_device::bf162_bits(v.x, v.y), cuda_device::bf162_bits(v.z, v.w)};
+    store(args, row * args.out_columns + c, v);
   }
 }
 
 }  // namespace
 
 void run(const Args& args, cudaStream_t stream) {
+  Args whole = args;
+  if (whole.out_columns == 0) whole.out_columns = args.columns;
+  const bool fours = args.columns % 4 == 0 && whole.out_columns % 4 == 0 && args.gather == nullptr;
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(args.rows));
   shape.block = dim3(kThreads);
   shape.dependent = args.dependent;
-  kernels::launch(round_rows_kernel, shape, stream, args);
+  kernels::launch(fours ? round_rows_kernel<4> : round_rows_kernel<1>, shape, stream, whole);
 }
 
 }  // namespace plimsoll::kernels::round_rows

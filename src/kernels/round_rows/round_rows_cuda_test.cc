@@ -76,5 +76,41 @@ TEST(RoundRowsCuda, EveryNormAndElement) {
   }
 }
 
+TEST(RoundRowsCuda, AnyWidthIntoAnyOrder) {
+  PLIMSOLL_GPU_OR_SKIP();
+  expect_rounded(3, 77, Element::f16, Norm::layer);
+  expect_rounded(3, 77, Element::f32, Norm::rms);
+  constexpr int kColumns = 77;
+  constexpr int kOut = 96;
+  const std::vector<float> x = cases::random_values(2 * kColumns, 1);
+  std::vector<std::int32_t> gather(kOut, -1);
+  for (int i = 0; i < kColumns; ++i) gather[static_cast<std::size_t>(i * 5 % kOut)] = i;
+  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+  const cuda::Buffer gather_buffer = cuda::Buffer::of<std::int32_t>(gather, "a test");
+  for (const bool gathers : {false, true}) {
+    cuda::Buffer out(2 * kOut * sizeof(float), "a test");
+    out.fill(0xff);  // NaN
+    Args args;
+    args.x = x_buffer.data<float>();
+    args.rows = 2;
+    args.columns = kColumns;
+    args.element = Element::f32;
+    args.out_columns = kOut;
+    args.gather = gathers ? gather_buffer.data<std::int32_t>() : nullptr;
+    args.out = out.data();
+    const cuda::Stream stream;
+    run(args, stream.get());
+    stream.synchronize();
+    std::vector<float> actual(2 * kOut);
+    out.download(actual.data(), out.bytes(), 0);
+    for (int i = 0; i < 2 * kOut; ++i) {
+      const int from = gathers ? gather[static_cast<std::size_t>(i % kOut)] : i % kOut;
+      const bool there = from >= 0 && from < kColumns;
+      const int at = i / kOut * kColumns + from;
+      EXPECT_EQ(actual[static_cast<std::size_t>(i)], there ? x[static_cast<std::size_t>(at)] : 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::kernels::round_rows

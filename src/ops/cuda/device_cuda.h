@@ -21,6 +21,7 @@ namespace plimsoll::ops {
 struct DeviceAdapters {
   cuda::Buffer a, b;
   std::int64_t ranks = 0;
+  std::int64_t columns = 0;  // the layers', padded to whole fours
   std::vector<kernels::low_rank::Part> parts;
   std::int64_t bytes = 0;  // that must be read
 };
@@ -80,10 +81,10 @@ class CudaDevice : public Device {
   std::int64_t scratch_bytes(std::span<const ProductSize> products, const Heads& heads,
                              std::int64_t tokens) const override;
   void trim() override { scratch_->trim(); }
-
   void advise_memory(std::function<std::string(std::uint64_t lacking)> advice) override {
     cuda::set_memory_advice(std::move(advice));
   }
+
   void pack(std::span<Linear* const> layers, Joined joined) override;
   void twin(const DeviceLinear& like, std::span<Linear* const> layers) override;
 
@@ -114,6 +115,8 @@ class CudaDevice : public Device {
   /// there, unless adapters may want them or invariant numerics forbid kernels for many rows.
   Tensor between(const Context& context, const DeviceLinear& first, std::int64_t rows,
                  std::int64_t width);
+  /// x after the norm (nullptr: as it is), with zeros up to `width` columns.
+  Tensor normed(const Tensor& x, const Norm* norm, std::int64_t width);
   /// y = product of x and the weights, with what the epilogue says.
   void product(const Context& context, const Tensor& x, const Norm* norm,
                const DeviceLinear& linear, kernels::gemv::Epilogue epilogue, Tensor& y);

@@ -9,6 +9,8 @@
 #include "kernels/embedding/embedding_cuda.h"
 #include "kernels/rms_norm/norm_cuda.h"
 #include "kernels/rope/append_kv_cuda.h"
+#include "kernels/round_rows/round_rows_cuda.h"
+#include "kv/kv_format.h"
 #include "ops/cuda/device_cuda.h"
 #include "ops/cuda/scope_cuda.h"
 
@@ -55,7 +57,27 @@ Tensor CudaDevice::embedding(const DeviceRows& rows, const quant::Matrix& table,
   return x;
 }
 
+Tensor CudaDevice::normed(const Tensor& x, const Norm* norm, std::int64_t width) {
+  Tensor y = activations(x.dim(0), width);
+  const Scope scope(*this, "round_rows_cuda", bytes(x) + bytes(y), 5 * x.size());
+  kernels::round_rows::Args args;
+  args.x = x.address<float>();
+  args.rows = x.dim(0);
+  args.columns = static_cast<int>(x.dim(1));
+  if (norm != nullptr) {
+    args.norm = norm->weight.address<float>();
+    args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
+    args.epsilon = norm->epsilon;
+  }
+  args.element = cuda::Element::f32;
+  args.out_columns = static_cast<int>(width);
+  args.out = y.address<float>();
+  kernels::round_rows::run(args, stream_.get());
+  return y;
+}
+
 Tensor CudaDevice::norm(const Tensor& x, const Norm& norm) {
+  if (x.dim(1) % 4 != 0) return normed(x, &norm, x.dim(1));
   Tensor y = activations(x.dim(0), x.dim(1));
   const trace::Part part("norm");
   const Scope scope(*this, norm.bias != nullptr ? "layer_norm_cuda" : "rms_norm_cuda", 2 * bytes(x),
@@ -72,6 +94,28 @@ Tensor CudaDevice::norm(const Tensor& x, const Norm& norm) {
   return y;
 }
 
+namespace {
+
+/// InputError where the GPU lacks what attention over such a cache needs: bf16 products (sm_80) or
+/// shared memory.
+void require_attention(const cuda::Device& gpu, const kv::KvLayout& layout) {
+  constexpr int kOldestOfBf16 = 80;
+  const std::size_t shared =
+      std::max(kernels::attention_decode_shared(layout), kernels::attention_prefill_shared(layout));
+  std::string why;
+  if (layout.format == kv::KvFormat::bf16 && gpu.compute_capability < kOldestOfBf16) {
+    why = fmt::format("{} does not multiply bf16", gpu.name);
+  } else if (shared > static_cast<std::size_t>(gpu.shared_memory)) {
+    why = fmt::format("heads of {} take {} bytes of shared memory, a block has {} on {}",
+                      layout.head_dim, shared, gpu.shared_memory, gpu.name);
+  }
+  if (why.empty()) return;
+  throw InputError("--kv", "format of keys and values", kv::kv_format_name(layout.format),
+                   fmt::format("another one, int8 takes least: {}", why));
+}
+
+}  // namespace
+
 Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std::int64_t layer,
                              Tensor& qkv, const Heads& heads, const Tensor* frequencies,
                              const AttentionSettings& settings) {
@@ -82,6 +126,7 @@ Tensor CudaDevice::attention(const Context& context, const DeviceRows& rows, std
                      fmt::format("a multiple of 8 up to {} on a GPU", kernels::kMaxDeviceHeadDim));
   }
   const kv::KvView view = rows.pool->layer(layer);
+  require_attention(facts_, view.layout);
   kv::DeviceKv cache(view);
   cache.tables = rows.tables.address<std::int32_t>();
   cache.table_stride = static_cast<std::int32_t>(rows.tables.dim(1));

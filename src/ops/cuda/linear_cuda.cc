@@ -16,15 +16,16 @@ namespace {
 namespace gemv = kernels::gemv;
 using gemv::Epilogue;
 
-/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemm_nf4_dq_cuda": for more;
-/// "gemm_decoded_nf4_dq_cuda": through cuBLASLt.
+/// "gemv_nf4_dq_cuda": for the few rows of a decoding step; "gemv_general_nf4_dq_cuda": the same of
+/// any width; "gemm_nf4_dq_cuda": for more; "gemm_decoded_nf4_dq_cuda": through cuBLASLt.
 std::string_view product_name(const DeviceLinear& linear, kernels::product::Route route) {
   using kernels::product::Route;
   static std::set<std::string> names;  // traces keep views of them
   std::string name = fmt::format("{}_{}_cuda",
-                                 route == Route::gemv     ? "gemv"
-                                 : route == Route::packed ? "gemm"
-                                                          : "gemm_decoded",
+                                 route == Route::gemv      ? "gemv"
+                                 : route == Route::general ? "gemv_general"
+                                 : route == Route::packed  ? "gemm"
+                                                           : "gemm_decoded",
                                  quant::format_name(linear.format));
   std::ranges::replace(name, '-', '_');
   return *names.insert(std::move(name)).first;
@@ -48,17 +49,18 @@ kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Ten
   return args;
 }
 
-/// Of few rows or many, by their number; with Numerics::invariant a row at a time as far as its
-/// bits are concerned, so that they depend on no other row.
-void run_product(const Context& context, const kernels::product::Args& args, std::int64_t x_width,
-                 std::int64_t y_width, cudaStream_t stream) {
-  if (context.numerics != Numerics::invariant) return kernels::product::run(args, stream);
-  gemv::Args some = args;
+/// As chosen; with Numerics::invariant, whose choice is one of few rows, so many at a time.
+void run_product(const Context& context, const kernels::product::Choice& choice,
+                 const kernels::product::Args& args, std::int64_t x_width, std::int64_t y_width,
+                 cudaStream_t stream) {
+  if (context.numerics != Numerics::invariant)
+    return kernels::product::run_as(choice, args, stream);
+  kernels::product::Args some = args;
   for (int row = 0; row < args.rows; row += gemv::kMaxRows) {
     some.rows = std::min(gemv::kMaxRows, args.rows - row);
     some.x = args.x + row * x_width;
     some.y = args.y + row * y_width;
-    gemv::run(some, stream);
+    kernels::product::run_as(choice, some, stream);
   }
 }
 
@@ -78,11 +80,13 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
   PLIMSOLL_CHECK(x.dim(1) == linear.columns, "x is {}, W is [{}, {}]", to_string(x.shape()),
                  linear.rows, linear.columns);
   const std::int64_t rows = x.dim(0);
+  const int norms = norm == nullptr ? 0 : norm->bias == nullptr ? 1 : 2;
   kernels::product::Choice choice;
   if (context.numerics == Numerics::invariant) {
-    choice.reason = "invariant numerics";
+    choice = kernels::product::choose_few(linear.weights.view(), norms);
+    if (choice.route == kernels::product::Route::gemv) choice.reason = "invariant numerics";
   } else {
-    choice = kernels::product::choose(linear.weights.view(), rows);
+    choice = kernels::product::choose(linear.weights.view(), rows, norms);
   }
   const std::string_view name = product_name(linear, choice.route);
   if (context.explain != nullptr)
@@ -113,7 +117,7 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
   const auto workspace =
       scratch_->take(kernels::product::workspace_bytes(*args.weights, rows), "a product");
   args.scratch = workspace.get();
-  run_product(context, args, x.dim(1), y.dim(1), stream_.get());
+  run_product(context, choice, args, x.dim(1), y.dim(1), stream_.get());
 }
 
 void CudaDevice::product(const Context& context, const Tensor& x, const Norm* norm,
@@ -129,13 +133,19 @@ void CudaDevice::product(const Context& context, const Tensor& x, const Norm* no
   const Scope scope(*this, "low_rank_cuda", adapters.bytes + bytes(x) + bytes(sums) + bytes(y),
                     2 * rows * adapters.ranks * (linear.rows + linear.columns));
   kernels::low_rank::Args args;
-  args.x = x.address<float>();
   args.rows = static_cast<int>(rows);
-  args.columns = static_cast<int>(linear.columns);
-  if (norm != nullptr) {
-    args.norm = norm->weight.address<float>();
-    args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
-    args.epsilon = norm->epsilon;
+  args.columns = static_cast<int>(adapters.columns);
+  Tensor padded;
+  if (adapters.columns == linear.columns) {
+    args.x = x.address<float>();
+    if (norm != nullptr) {
+      args.norm = norm->weight.address<float>();
+      args.norm_bias = norm->bias != nullptr ? norm->bias->address<float>() : nullptr;
+      args.epsilon = norm->epsilon;
+    }
+  } else {
+    padded = normed(x, norm, adapters.columns);
+    args.x = padded.address<float>();
   }
   args.a = adapters.a.data<float>();
   args.b = adapters.b.data<float>();

@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "ops/cuda/device_cuda.h"
+#include "quant/block4.h"
+#include "quant/codec.h"
 
 namespace plimsoll::ops {
 
@@ -18,22 +20,51 @@ gemv::Order order_of(std::span<Linear* const> layers, Joined joined) {
   return order;
 }
 
-std::vector<const quant::Matrix*> matrices_of(std::span<Linear* const> layers) {
-  std::vector<const quant::Matrix*> matrices;
+/// The weights in a format that can be packed, with the same values. Scales that are doubly
+/// quantised, three or more a row, become plain ones; 4-bit weights whose blocks run across rows or
+/// are no whole chunks are decoded to what was quantised. `w` itself where nothing is in the way.
+quant::Matrix packable(const quant::Matrix& w) {
+  if (!w.table.defined() || w.layout != quant::Layout::stored) return w;
+  constexpr int kChunk = gemv::chunk_columns(gemv::Format::table4);
+  if (w.columns % kChunk != 0 || w.block % kChunk != 0) {
+    quant::Matrix dense;
+    dense.format = quant::dense_format(w.source_dtype);
+    dense.rows = w.rows;
+    dense.columns = w.columns;
+    dense.codes = converted(quant::decode(w), w.source_dtype);
+    return dense;
+  }
+  const bool nested = w.nested_scales.defined();
+  if (!nested || w.columns <= std::int64_t{w.block} * w.nested_block) return w;
+  quant::Matrix plain = w;
+  plain.format =
+      w.format == quant::WeightFormat::nf4_dq ? quant::WeightFormat::nf4 : quant::WeightFormat::fp4;
+  const std::vector<float> scales = quant::block4_scales(w);
+  plain.scales = Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())});
+  plain.nested_scales = {};
+  plain.nested_table = {};
+  return plain;
+}
+
+std::vector<quant::Matrix> matrices_of(std::span<Linear* const> layers) {
+  std::vector<quant::Matrix> matrices;
   matrices.reserve(layers.size());
-  for (const Linear* layer : layers) matrices.push_back(&layer->weight);
+  for (const Linear* layer : layers) matrices.push_back(packable(layer->weight));
   return matrices;
 }
 
-Support supported(std::span<Linear* const> layers, const gemv::Order& order) {
-  for (const Linear* layer : layers) {
-    if (layer->weight.outliers_by_batch) return Support::no("--outlier-scope batch");
-    if (layer->weight.columns > gemv::kMaxColumns) {
-      return Support::no(fmt::format("{} columns, up to {} are possible", layer->weight.columns,
-                                     gemv::kMaxColumns));
-    }
+std::vector<const quant::Matrix*> pointers_to(std::span<const quant::Matrix> matrices) {
+  std::vector<const quant::Matrix*> pointers;
+  pointers.reserve(matrices.size());
+  for (const quant::Matrix& matrix : matrices) pointers.push_back(&matrix);
+  return pointers;
+}
+
+Support supported(std::span<const quant::Matrix> matrices, const gemv::Order& order) {
+  for (const quant::Matrix& matrix : matrices) {
+    if (matrix.outliers_by_batch) return Support::no("--outlier-scope batch");
   }
-  return gemv::can_pack(matrices_of(layers), order);
+  return gemv::can_pack(pointers_to(matrices), order);
 }
 
 /// The layers' biases one behind the other; undefined where none has one.
@@ -50,9 +81,9 @@ Tensor bias_of(std::span<Linear* const> layers, std::int64_t rows) {
   return bias;
 }
 
-std::int64_t rounded_up(std::int64_t ranks) {
+std::int64_t rounded_up(std::int64_t count) {
   constexpr std::int64_t kGrain = kernels::low_rank::kRankGrain;
-  return (ranks + kGrain - 1) / kGrain * kGrain;
+  return (count + kGrain - 1) / kGrain * kGrain;
 }
 
 /// The adapters of layers that lie as one: all A under each other, and each B, times its scale, in
@@ -74,19 +105,22 @@ std::shared_ptr<const DeviceAdapters> adapters_of(std::span<Linear* const> layer
   if (adapters->ranks == 0) return nullptr;
   const Linear& first = *layers.front();
   const std::int64_t columns = first.weight.columns;
-  if (adapters->ranks > kernels::low_rank::kMaxRanks || columns % 4 != 0) {
-    throw InputError(first.name, "adapters on a GPU",
-                     fmt::format("{} ranks, {} columns", adapters->ranks, columns),
-                     fmt::format("up to {} ranks together and columns in fours, or a merged one",
-                                 kernels::low_rank::kMaxRanks));
+  adapters->columns = rounded_up(columns);
+  if (adapters->ranks > kernels::low_rank::kMaxRanks) {
+    throw InputError(
+        first.name, "adapters on a GPU", fmt::format("{} ranks", adapters->ranks),
+        fmt::format("up to {} ranks together, or merged ones", kernels::low_rank::kMaxRanks));
   }
-  Tensor a = Tensor::zeros(DType::f32, {adapters->ranks, columns});
+  Tensor a = Tensor::zeros(DType::f32, {adapters->ranks, adapters->columns});
   Tensor b = Tensor::zeros(DType::f32, {outputs, adapters->ranks});
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const kernels::low_rank::Part& part = adapters->parts[i];
     std::int64_t rank = part.rank_begin;
     for (const LowRank& adapter : layers[i]->adapters) {
-      std::ranges::copy(adapter.a.codes.span<float>(), a.data<float>() + rank * columns);
+      for (std::int64_t r = 0; r < adapter.a.rows; ++r) {
+        std::copy_n(adapter.a.codes.data<float>() + r * columns, columns,
+                    a.data<float>() + (rank + r) * adapters->columns);
+      }
       const float* from = adapter.b.codes.data<float>();
       for (std::int64_t row = part.begin; row < part.end; ++row) {
         float* const to = b.data<float>() + row * adapters->ranks + rank;
@@ -109,22 +143,24 @@ std::shared_ptr<const DeviceAdapters> adapters_of(std::span<Linear* const> layer
 
 void CudaDevice::pack(std::span<Linear* const> layers, Joined joined) {
   gemv::Order order = order_of(layers, joined);
-  if (layers.size() > 1 && !supported(layers, order)) {
+  const std::vector<quant::Matrix> matrices = matrices_of(layers);
+  if (layers.size() > 1 && !supported(matrices, order)) {
     for (std::size_t i = 0; i < layers.size(); ++i) pack(layers.subspan(i, 1), Joined::rows);
     return;
   }
   if (layers.size() == 1) order.pairing = gemv::Pairing::none;
   const std::string& name = layers.front()->name;
-  if (const Support support = supported(layers, order); !support) {
+  if (const Support support = supported(matrices, order); !support) {
     throw InputError(name, "weights on a GPU", support.reason,
                      "the CPU, which has a kernel for it");
   }
   auto linear = std::make_shared<DeviceLinear>();
-  linear->format = layers.front()->weight.format;
+  linear->format = matrices.front().format;
   linear->rows = order.rows;
-  linear->columns = layers.front()->weight.columns;
-  for (const Linear* layer : layers) linear->bytes += quant::matrix_bytes(layer->weight);
-  const auto packed = std::make_shared<const gemv::Packed>(gemv::pack(matrices_of(layers), order));
+  linear->columns = matrices.front().columns;
+  for (const quant::Matrix& matrix : matrices) linear->bytes += quant::matrix_bytes(matrix);
+  const auto packed =
+      std::make_shared<const gemv::Packed>(gemv::pack(pointers_to(matrices), order));
   uploader_.start([this, linear, packed, name] {
     PLIMSOLL_CUDA_CHECK(cudaSetDevice(facts_.index));
     linear->weights = gemv::UploadedWeights(*packed, name);
