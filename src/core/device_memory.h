@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "core/tensor.h"
@@ -16,6 +17,8 @@ class DeviceMemory {
   /// Uninitialised, for something that stays (weights, a cache). InputError naming `what` where
   /// there is not enough.
   virtual Tensor allocate(DType dtype, Shape shape, std::string_view what) = 0;
+  /// InputError naming `what` where so many bytes are not free: before many allocations.
+  virtual void require(std::uint64_t bytes, std::string_view what) = 0;
   /// From the host's memory, which may change once it returns.
   virtual void upload(const void* source, void* target, std::size_t bytes) = 0;
   /// To the host's memory; returns when it is there.

@@ -95,6 +95,14 @@ class DecoderTest : public testing::Test {
   std::vector<kv::Sequence> sequences;
 };
 
+TEST_F(DecoderTest, ACacheIsRefusedAsAWhole) {
+  const kv::KvShape shape = model.kv_shape();
+  device.most = static_cast<std::uint64_t>(8 * 16 * shape.bytes_per_token()) - 1;
+  const std::string said =
+      test::message_of<InputError>([&] { kv::BlockPool(shape, 8 * 16, &device); });
+  EXPECT_EQ(said, "a KV cache of 128 tokens needs more than there is");
+}
+
 TEST_F(DecoderTest, EachStepReadsWhatTheLastOneChose) {
   Decoder decoder(model, context, pointers(), 48);
   std::vector<std::int32_t> ids{3, 4};

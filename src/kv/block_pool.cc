@@ -29,8 +29,11 @@ BlockPool::BlockPool(const KvShape& shape, std::int64_t tokens, DeviceMemory* me
   PLIMSOLL_CHECK(tokens > 0 && shape.layers > 0 && shape.kv_heads > 0 && shape.head_dim > 0 &&
                  shape.window >= 0);
   const std::string what = fmt::format("a KV cache of {} tokens", tokens);
+  const auto bytes = static_cast<std::uint64_t>(capacity_tokens() * shape.bytes_per_token());
   if (memory == nullptr) {
-    require_memory(static_cast<std::uint64_t>(capacity_tokens() * shape.bytes_per_token()), what);
+    require_memory(bytes, what);
+  } else {
+    memory->require(bytes, what);
   }
   const auto part = [&](DType dtype, const Shape& extents) {
     if (memory != nullptr) return memory->allocate(dtype, extents, what);

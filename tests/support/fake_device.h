@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "ops/device.h"
 
 namespace plimsoll::test {
@@ -20,6 +21,7 @@ class FakeDevice : public ops::Device {
  public:
   int packed = 0, twins = 0, captured = 0, launched = 0, synchronized = 0;
   std::int64_t free = 0;
+  std::uint64_t most = std::uint64_t{1} << 40;  // that require() allows
   std::function<std::string(std::uint64_t)> advice;
   /// Within capture(): nothing is to be computed.
   bool capturing = false;
@@ -28,6 +30,9 @@ class FakeDevice : public ops::Device {
     const Tensor host = Tensor::zeros(dtype, shape);
     const auto owner = std::make_shared<Tensor>(host);
     return Tensor::on_device(*this, owner->raw(), dtype, std::move(shape), owner);
+  }
+  void require(std::uint64_t bytes, std::string_view what) override {
+    if (bytes > most) throw InputError(std::string(what) + " needs more than there is");
   }
   void upload(const void* source, void* target, std::size_t bytes) override {
     copy(source, target, bytes);

@@ -45,15 +45,27 @@ std::uint64_t free_memory() {
   return free;
 }
 
+namespace {
+
+[[noreturn]] void lacks(std::uint64_t bytes, std::string_view what) {
+  const std::uint64_t free = free_memory();
+  throw InputError(fmt::format("{} needs {} on the GPU, {} are free{}", what, format_bytes(bytes),
+                               format_bytes(free), memory_advice(bytes - std::min(bytes, free))));
+}
+
+}  // namespace
+
+void require_memory(std::uint64_t bytes, std::string_view what) {
+  if (bytes > free_memory()) lacks(bytes, what);
+}
+
 Buffer::Buffer(std::size_t bytes, std::string_view what) : bytes_(bytes) {
   if (bytes == 0) return;
   void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, bytes);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // not a launch's
-    const std::uint64_t free = free_memory();
-    throw InputError(fmt::format("{} needs {} on the GPU, {} are free{}", what, format_bytes(bytes),
-                                 format_bytes(free), memory_advice(bytes - std::min(bytes, free))));
+    lacks(bytes, what);
   }
   PLIMSOLL_CUDA_CHECK(error);
   data_ = static_cast<std::byte*>(data);

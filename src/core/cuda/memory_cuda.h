@@ -31,12 +31,14 @@ void set_memory_advice(std::function<std::string(std::uint64_t lacking)> advice)
 /// ": " and that advice, or nothing.
 std::string memory_advice(std::uint64_t lacking);
 
+/// InputError "WHAT needs X on the GPU, Y are free: ADVICE" where so much is not free.
+void require_memory(std::uint64_t bytes, std::string_view what);
+
 /// Device memory of its own; aligned to 256 bytes. Moved, never copied.
 class Buffer {
  public:
   Buffer() = default;
-  /// Uninitialised. InputError "WHAT needs X on the GPU, Y are free: ADVICE" where there is not
-  /// enough.
+  /// Uninitialised. InputError as require_memory()'s where there is not enough.
   Buffer(std::size_t bytes, std::string_view what);
   /// The bytes of `values`, copied from the host; returns when they are there.
   template <class T>

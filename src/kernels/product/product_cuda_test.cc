@@ -152,6 +152,17 @@ TEST(ProductCuda, WidthsThatAreNoWholeChunks) {
   }
 }
 
+// Padding that fills whole blocks of the packed kernels too.
+TEST(ProductCuda, PackedProductsOfPaddedColumns) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Matrix w = gemv::make_matrix(WeightFormat::fp16, 96, 444, 3);
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+  const Choice choice = choose(weights.view(), kManyRows, 0);
+  if (choice.route != Route::packed) GTEST_SKIP() << choice.reason;
+  expect_product(w, kManyRows, gemv::plain(w), Epilogue::store, false, Route::packed);
+}
+
 TEST(ProductCuda, AGeneralRowDependsOnNoOther) {
   PLIMSOLL_GPU_OR_SKIP();
   const Matrix w = gemv::make_matrix(WeightFormat::fp16, 83, 450, 3);

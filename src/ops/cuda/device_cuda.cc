@@ -42,6 +42,11 @@ Tensor CudaDevice::allocate(DType dtype, Shape shape, std::string_view what) {
   return Tensor::on_device(*this, buffer->data(), dtype, std::move(shape), buffer);
 }
 
+void CudaDevice::require(std::uint64_t bytes, std::string_view what) {
+  if (bytes > cuda::free_memory()) trim();
+  cuda::require_memory(bytes, what);
+}
+
 void CudaDevice::upload(const void* source, void* target, std::size_t bytes) {
   if (bytes == 0) return;
   // From memory that is not pinned it returns when the source has been read.

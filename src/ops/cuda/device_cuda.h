@@ -63,6 +63,7 @@ class CudaDevice : public Device {
   explicit CudaDevice(const cuda::Device& facts);
 
   Tensor allocate(DType dtype, Shape shape, std::string_view what) override;
+  void require(std::uint64_t bytes, std::string_view what) override;
   void upload(const void* source, void* target, std::size_t bytes) override;
   void download(const void* source, void* target, std::size_t bytes) override;
   void copy(const void* source, void* target, std::size_t bytes) override;
