@@ -9,7 +9,7 @@ Support driver_support() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) {
     cudaGetLastError();  // or the next checked launch would report it
-    int driver = 0;  // 1000 major + 10 minor, of CUDA
+    int driver = 0;      // 1000 major + 10 minor, of CUDA
     if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
       return Support::no("no NVIDIA driver is installed");
     return Support::no(cudaGetErrorString(error));
