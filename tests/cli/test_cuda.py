@@ -136,6 +136,11 @@ class OnTheGpu(CommandTest):
         said = self.succeed("logits", GOLDEN / "gpt2-tiny", "--ids", ids_text(IDS), "-o", self.folder / "x", "--explain",
                             "--device", "cuda", "--attention", "eager").stderr
         self.assertIn("attention_eager_cuda (--attention eager)", said)
+        for threshold, wanted in (("6", True), ("0", False)):
+            said = self.succeed("logits", GOLDEN / "gpt2-tiny", "--ids", ids_text(IDS[:5]), "-o", self.folder / "x",
+                                "--explain", "--device", "cuda", "--weights", "int8", "--outlier-threshold", threshold).stderr
+            self.assertIn("gemv_int8_cuda: few rows", said)
+            self.assertEqual("every activation is multiplied in 16 bits" in said, wanted)
         # Steps, captured as a graph.
         flags = ["--device", "cuda", "--ignore-eos", "--format", "json", "--weights", "fp16"]
         eager = self.json_of_run(MODELS / "demo", IDS[:5], 30, [*flags, "--attention", "eager"])

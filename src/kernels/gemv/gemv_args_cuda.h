@@ -32,12 +32,11 @@ struct DeviceWeights {
   const float* nested_table = nullptr;
   const float* levels = nullptr;  // [16] of a 4-bit table, unrounded
   const std::int32_t* gather =
-      nullptr;  // stored column of each packed one, -1: none; nullptr: same
-  float outlier_threshold = 0;
-  float input_scale = 0;  // int8_static
+      nullptr;                  // stored column of each packed one, -1: none; nullptr: same
+  float outlier_threshold = 0;  // int8; 0: activations are integers of 8 bits, all of them
+  float input_scale = 0;        // int8_static
   std::int32_t input_zero = 0;
-  bool source_bf16 = false;  // what was quantised was bf16: so are outliers and decoded weights
-  bool source_f32 = false;   // it was f32: outliers are not rounded, decoded weights are f16
+  bool source_bf16 = false;  // what was quantised was bf16: so are decoded weights
 };
 
 enum class Epilogue : std::uint8_t {

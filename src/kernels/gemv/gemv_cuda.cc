@@ -52,7 +52,6 @@ UploadedWeights::UploadedWeights(const Packed& packed, std::string_view what)
   view_.input_scale = packed.input_scale;
   view_.input_zero = packed.input_zero;
   view_.source_bf16 = packed.source_dtype == DType::bf16;
-  view_.source_f32 = packed.source_dtype == DType::f32;
 }
 
 UploadedWeights UploadedWeights::clone(std::string_view what) const {
@@ -78,8 +77,11 @@ namespace {
 Family family_of(const DeviceWeights& weights) {
   switch (weights.format) {
     case Format::int8:
+      // With outliers activations are 16-bit ones, all of them.
+      return weights.outlier_threshold > 0 ? dense_family(weights.format)
+                                           : int8_family(weights.format);
     case Format::int8_static:
-      return int8_family(weights.format, weights.outlier_threshold > 0);
+      return int8_family(weights.format);
     case Format::table4:
     case Format::table4_dq:
     case Format::int4:

@@ -39,10 +39,11 @@ class UploadedWeights {
 
 /// Enqueues the product. Arithmetic, by format (sums in fp32 if nothing else is said):
 ///   f16 bf16   x rounded to that type
-///   fp8        x rounded to f16
-///   int8       as quant/int8.h defines it; integer sums are exact, those of outliers too: an
-///              outlier, in 16 bits where the source was, is taken to 1/2^24 of the row's largest,
-///              and weights are not rounded to 16 bits
+///   fp8        x rounded to f16; a row with a magnitude beyond 65504 divided by a power of two
+///   first int8       with an outlier threshold as fp8: all of x is in 16 bits and not the outliers
+///   alone,
+///              which is closer to the unquantised product than quant/int8.h's definition. Without
+///              one (int8-dynamic too) as quant/int8.h defines it, integer sums exact
 ///   f32        products in fp32
 ///   int8_static as quant/int8.h defines it
 ///   int4       x as for table4*; weights as they are

@@ -2,7 +2,7 @@
 // layers' products as one graph of dependent launches. Prints GB/s by the format's own bytes and
 // their share of the copy bandwidth of the same process.
 //
-// usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 nf4 nf4-dq int4
+// usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 int8-dynamic nf4 nf4-dq int4
 //        kernels_cuda_bench attention       attention and the token's choice instead
 //        kernels_cuda_bench prefill         attention of prompts alone, flash and eager
 #include <cmath>
@@ -80,7 +80,13 @@ void run_oracle(const LinearArgs& args) {
       return gemm_dense_ref(args);
     case WeightFormat::fp8:
       return gemm_fp8_scalar(args);
-    case WeightFormat::int8:
+    case WeightFormat::int8: {  // activations stay in 16 bits
+      const Matrix decoded = cases::decoded_matrix(*args.weight);
+      LinearArgs exact = args;
+      exact.weight = &decoded;
+      return gemm_dense_ref(exact);
+    }
+    case WeightFormat::int8_dynamic:
       return gemm_int8_scalar(args);
     case WeightFormat::int4:
       return gemm_int4_scalar(args);

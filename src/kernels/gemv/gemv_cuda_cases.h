@@ -23,13 +23,15 @@ using quant::Matrix;
 using quant::WeightFormat;
 
 constexpr WeightFormat kFormats[] = {
-    WeightFormat::fp32, WeightFormat::fp16, WeightFormat::bf16,        WeightFormat::fp8,
-    WeightFormat::int8, WeightFormat::nf4,  WeightFormat::nf4_dq,      WeightFormat::fp4,
-    WeightFormat::log4, WeightFormat::int4, WeightFormat::int8_static, WeightFormat::fp4_dq,
-    WeightFormat::gptq};
+    WeightFormat::fp32, WeightFormat::fp16,        WeightFormat::bf16,        WeightFormat::fp8,
+    WeightFormat::int8, WeightFormat::nf4,         WeightFormat::nf4_dq,      WeightFormat::fp4,
+    WeightFormat::log4, WeightFormat::int4,        WeightFormat::int8_static, WeightFormat::fp4_dq,
+    WeightFormat::gptq, WeightFormat::int8_dynamic};
 
-inline bool is_int8(const Matrix& w) {
-  return w.format == WeightFormat::int8 || w.format == WeightFormat::int8_static;
+// LLM.int8() keeps all activations in 16 bits while it keeps any.
+inline bool has_int8_activations(const Matrix& w) {
+  return w.format == WeightFormat::int8_dynamic || w.format == WeightFormat::int8_static ||
+         (w.format == WeightFormat::int8 && w.outlier_threshold == 0);
 }
 
 inline bool is_grouped(const Matrix& w) {
@@ -63,6 +65,7 @@ inline Matrix make_matrix(WeightFormat format, std::int64_t rows, std::int64_t c
     round_levels(w);
     w.input_scale = 0.03f;
     w.input_zero = 5;
+    if (format == WeightFormat::int8) w.outlier_threshold = 6;
   }
   return w;
 }
@@ -79,8 +82,14 @@ inline void run_oracle(const LinearArgs& args) {
     case WeightFormat::fp8:
       return gemm_fp8_scalar(args);
     case WeightFormat::int8:
-    case WeightFormat::int8_static:
-      return gemm_int8_scalar(args);
+    case WeightFormat::int8_dynamic:
+    case WeightFormat::int8_static: {
+      if (has_int8_activations(*args.weight)) return gemm_int8_scalar(args);
+      const Matrix decoded = cases::decoded_matrix(*args.weight);
+      LinearArgs exact = args;
+      exact.weight = &decoded;
+      return gemm_dense_ref(exact);
+    }
     default:
       return gemm_table4_scalar(args);
   }
@@ -95,6 +104,7 @@ struct Case {
   Norm norm = Norm::none;
   bool bias = false;
   bool dependent = true;
+  bool large = false;  // a value beyond f16's range in each other row, at its end
 };
 
 // For each column the largest magnitude that shares a scale with it: of its block of 64, or, of
@@ -113,8 +123,8 @@ inline std::vector<float> block_largest(const Matrix& w, const float* x) {
 
 // How far output i may be off: sums of n products in fp32, in whatever order and however the tensor
 // cores round, within 2 n 2^-24 sum |x w|; what the format's contract says of x, as a share of
-// x (16 bits) or of the largest of its block of 64; and of outliers that the oracle rounds their
-// weights to 16 bits and the GPU x to a part of the largest outlier.
+// x (16 bits) or of the largest of its block of 64; and of a row that is scaled to f16's range half
+// of the smallest f16.
 inline std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
   const Matrix& w = *args.weight;
   const Tensor decoded = quant::decode(w);
@@ -124,31 +134,23 @@ inline std::vector<float> bounds_of(const LinearArgs& args, bool normed) {
                       : w.format == WeightFormat::fp32 ? 0
                                                        : 0x1p-11;
   const bool blocks = w.table.defined() || is_grouped(w);
-  const double of_weights = w.source_dtype == DType::bf16  ? 0x1p-8
-                            : w.source_dtype == DType::f16 ? 0x1p-11
-                                                           : 0;
   // Codes are multiplied before their zero points come off: at most 15 times a scale of 1.01.
   const double code = is_grouped(w) ? 16 : 0;
   std::vector<float> bounds;
   bounds.reserve(static_cast<std::size_t>(args.rows * w.rows));
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const std::vector<float> largest = block_largest(w, args.x + r * w.columns);
-    const float largest_of_row = *std::ranges::max_element(largest);
+    const float beyond = *std::ranges::max_element(largest) / 32768;
+    const double of_scaled = beyond < 2 ? 0 : 0x1p-25 * std::exp2(std::ceil(std::log2(beyond)));
     for (std::int64_t n = 0; n < w.rows; ++n) {
       double sum = 0;
       double blurred = 0;
-      double of_outliers = 0;
       for (std::int64_t k = 0; k < w.columns; ++k) {
         const double weight = std::fabs(decoded.data<float>()[n * w.columns + k]);
         sum += std::fabs(args.x[r * w.columns + k]) * (weight + code);
         if (blocks) blurred += 0.51 / 32639 * largest[static_cast<std::size_t>(k)] * weight;
-        if (const float x = std::fabs(args.x[r * w.columns + k]);
-            w.outlier_threshold > 0 && x >= w.outlier_threshold) {
-          blurred += x * (weight * of_weights + (of_weights > 0 ? 0x1p-25 : 0));
-          of_outliers += weight;
-        }
+        blurred += of_scaled * weight;
       }
-      blurred += of_outliers * 0.51 / (127 << 16) * largest_of_row;
       const double unit = (static_cast<double>(w.columns) + 64) * 0x1p-23;
       bounds.push_back(static_cast<float>(sum * (unit + (blocks ? 0 : of_x)) + blurred));
     }
@@ -228,6 +230,8 @@ inline Within gelu_of(Within x, bool exact) {
 inline void expect_oracle(const Matrix& w, const Case& c) {
   const auto size = static_cast<std::size_t>(c.rows * w.rows);
   std::vector<float> x = make_x(c.rows * w.columns, 77 + c.rows);
+  for (std::int64_t r = 0; c.large && r < c.rows; r += 2)
+    x[static_cast<std::size_t>((r + 1) * w.columns - 1)] = 0x1.8p24f;
   if (c.norm != Norm::none) {
     for (float& value : x) value *= 0x1p-9f;  // small enough that epsilon counts
   }
@@ -250,11 +254,11 @@ inline void expect_oracle(const Matrix& w, const Case& c) {
   const LinearArgs oracle{normed.data(), c.rows, &w, expected.data()};
   run_oracle(oracle);
   std::vector<float> bounds = bounds_of(oracle, c.norm != Norm::none);
-  // Without a norm x is the oracle's to the bit, so int8's integer sums are too; outliers are
-  // summed in fp32.
-  if (is_int8(w) && c.norm == Norm::none && w.outlier_threshold == 0) bounds.assign(size, 0.0f);
+  // Without a norm x is the oracle's to the bit, so int8's integer sums are too.
+  const bool integers = has_int8_activations(w);
+  if (integers && c.norm == Norm::none) bounds.assign(size, 0.0f);
   // A norm's last bit may turn a code: one step of the token's absmax in 127, of some columns.
-  if (is_int8(w) && c.norm != Norm::none) {
+  if (integers && c.norm != Norm::none) {
     for (float& bound : bounds) bound += 1e-3f * bound / (static_cast<float>(w.columns) * 0x1p-23f);
   }
   const bool swiglu = c.epilogue == Epilogue::swiglu;

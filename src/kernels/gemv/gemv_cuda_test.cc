@@ -38,25 +38,29 @@ TEST(GemvCuda, ShapesOnBothSidesOfEveryBorder) {
   }
 }
 
-// The widest row that there may be, of which every column is an outlier in the product's integers.
-Matrix make_wide(DType dtype) {
-  Matrix w = make_matrix(WeightFormat::int8, 16, 16384, 5);
-  w.outlier_threshold = 0.01f;
-  w.source_dtype = dtype;
-  return w;
+// f16 ends at 65504. A row that is brought into its form by two blocks must be scaled by both, also
+// where only the second sees why, and its neighbour by neither.
+TEST(GemvCuda, RowsBeyondF16AreScaled) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : {WeightFormat::int8, WeightFormat::fp8}) {
+    for (const std::int64_t columns : {512, 16384}) {
+      const Matrix w = make_matrix(format, 100, columns, 4);
+      for (const int rows : {1, 3, 9, 16}) {
+        Case c{rows, plain(w)};
+        c.large = true;
+        expect_oracle(w, c);
+      }
+    }
+  }
 }
 
-TEST(GemvCuda, OutliersKeepTheirPrecision) {
+// With no outliers all activations are integers of 8 bits, and with some none is.
+TEST(GemvCuda, TheOutlierThresholdChoosesTheActivations) {
   PLIMSOLL_GPU_OR_SKIP();
   Matrix w = make_matrix(WeightFormat::int8, 100, 512, 4);
-  for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
-    w.source_dtype = dtype;
-    // Some columns, all but the smallest, none.
-    for (const float threshold : {6.0f, 0.01f, 1e4f}) {
-      w.outlier_threshold = threshold;
-      for (const int rows : {1, 3, 9, 16}) expect_oracle(w, {rows, plain(w)});
-    }
-    expect_oracle(make_wide(dtype), {1, plain(make_wide(dtype))});
+  for (const float threshold : {0.0f, 0.01f, 6.0f, 1e4f}) {
+    w.outlier_threshold = threshold;
+    for (const int rows : {1, 3, 9, 16}) expect_oracle(w, {rows, plain(w)});
   }
 }
 
@@ -91,8 +95,7 @@ TEST(GemvCuda, NormBiasResidualAndSwiglu) {
 TEST(GemvCuda, NeitherTheLaunchNorOtherRowsChangeABit) {
   PLIMSOLL_GPU_OR_SKIP();
   for (const WeightFormat format : kFormats) {
-    Matrix w = make_matrix(format, 333, 1024, 6);
-    if (format == WeightFormat::int8) w.outlier_threshold = 6;
+    const Matrix w = make_matrix(format, 333, 1024, 6);
     const auto size = static_cast<std::size_t>(w.rows);
     const std::vector<float> x = make_x(16 * w.columns, 8);
     const std::vector<float> norm = cases::random_values(w.columns, 3);

@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kLeastShared = 115 * 1024;
 
 /// Where things lie in a block's shared memory, after the ring; offsets in bytes.
 struct SharedLayout {
+  int slots;                  // of the ring
   std::uint32_t raw;          // [columns] f32: a row as it comes
   std::uint32_t norm;         // [columns] f32, then the norm's bias
   std::uint32_t partial;      // [tiles][F::kSlices][16] sums; where raw was
@@ -37,12 +38,13 @@ template <class F>
 using StreamOf = WeightStream<F::kFormat, F::kStages, F::kUnroll, kWarps / F::kSlices>;
 
 template <class F>
-SharedLayout shared_layout(const Plan& plan) {
+SharedLayout shared_layout(const Plan& plan, int slots) {
   const auto round = [](auto bytes) { return round_up(static_cast<std::uint32_t>(bytes), 128); };
   const int norms = (plan.args.norm != nullptr) + (plan.args.norm_bias != nullptr);
   const int tiles = plan.block_tiles;
   SharedLayout at{};
-  at.raw = round(StreamOf<F>::kRingBytes);
+  at.slots = slots;
+  at.raw = round(StreamOf<F>::ring_bytes(slots));
   at.norm = at.raw + round(plan.w.columns * 4);
   at.partial = at.raw;
   const std::uint32_t partial =
@@ -61,7 +63,7 @@ template <class F>
 std::uint32_t least_shared_bytes(const Plan& of) {
   Plan plan = of;
   plan.block_tiles = 1;
-  return shared_layout<F>(plan).total;
+  return shared_layout<F>(plan, F::kStages - 1).total;
 }
 
 /// The sum of a tile's slices, of one row.
@@ -92,17 +94,17 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int tiles = plan.block_tiles - (block + (plan.block_tiles - 1) * grid >= plan.w.tiles);
   const int slice = warp % F::kSlices;
 
-  // What depends on no other kernel: the first weights and what is known of the rows.
+  // What depends on no other kernel: what is known of the rows and the first weights.
   const Share share{tiles,
                     warp / F::kSlices,
                     block,
                     grid,
                     slice * plan.w.chunks / F::kSlices,
                     (slice + 1) * plan.w.chunks / F::kSlices};
-  StreamOf<F> stream(plan.w, share, shared, warp, lane);
   auto* meta = reinterpret_cast<float*>(shared + at.meta);
   auto* nested = reinterpret_cast<float*>(shared + at.nested);
-  load_row_meta<F::kFormat>(plan.w, share, meta, nested);
+  request_row_meta<F::kFormat>(plan.w, share, meta, nested);
+  StreamOf<F> stream(plan.w, share, shared, at.slots, warp, lane);
   auto* raw = reinterpret_cast<float*>(shared + at.raw);
   auto* norm = reinterpret_cast<float*>(shared + at.norm);
   Row row{};
@@ -126,11 +128,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   const Prepared prepared =
       prepared_layout<typename F::Stage>(plan.w.chunks, 1).at(shared + at.activations);
-  if constexpr (F::Stage::kZeroed) {
-    const int bytes = plan.w.chunks * static_cast<int>(F::Stage::activation_bytes(1));
-    for (int i = static_cast<int>(threadIdx.x) * 16; i < bytes; i += kThreads * 16)
-      *reinterpret_cast<uint4*>(prepared.activations + i) = uint4{};
-  }
   const int tile = static_cast<int>(threadIdx.x) / 8;
   const int g = static_cast<int>(threadIdx.x) % 8;
   const auto row_of = [&](int local, int j) {
@@ -146,12 +143,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   for (int c = row.own_begin + lane * 4; c < row.own_end; c += 128)
     cuda_device::copy_async(raw + c, plan.args.x + c);
   cuda_device::close_copy_group();
-  cuda_device::wait_for_copies<0>();
+  stream.fill_and_wait();
   __syncwarp();
   if (row.norm != nullptr) row.find_norm(plan, statistics);
   if (row.gather != nullptr) __syncthreads();  // from other warps' shares
   F::Stage::put(plan, prepared, 0, row, statistics + 2 * kWarps);
-  __syncthreads();
   float2 before{};
   if (tile < tiles) before = read_pair(plan, row_of(tile, g), row_of(tile, g + 8), 0);
 
@@ -221,7 +217,8 @@ void launch_one(Plan plan, cudaStream_t stream) {
   const auto most = static_cast<std::uint32_t>(kMost);
   SharedLayout at{};
   const int blocks = blocks_that_fit(plan, limits().multiprocessors, [&] {
-    at = shared_layout<F>(plan);
+    at = shared_layout<F>(plan, F::kStages);
+    if (at.total > most) at = shared_layout<F>(plan, F::kStages - 1);
     return at.total <= most;
   });
   cudaLaunchConfig_t config{};

@@ -25,8 +25,10 @@ struct Family {
   std::uint32_t (*shared_bytes)(const Plan& plan);
 };
 
+/// 16-bit activations: int8 too.
 Family dense_family(Format format);
-Family int8_family(Format format, bool outliers);
+/// 8-bit activations.
+Family int8_family(Format format);
 Family table4_family(Format format);
 
 /// What the GPU has, asked once.

@@ -89,6 +89,7 @@ __device__ inline void barrier_of_two(int barrier) {
 
 /// Where things lie in a block's shared memory, after the ring; offsets in bytes.
 struct RowsLayout {
+  int slots;                  // of the ring
   std::uint32_t activations;  // the block's chunks
   std::uint32_t sums;         // [quarters][tiles][16][F::kRows]: the block's
   std::uint32_t meta;
@@ -97,10 +98,11 @@ struct RowsLayout {
 };
 
 template <class F, int kBlocks>
-RowsLayout rows_layout(const Plan& plan) {
+RowsLayout rows_layout(const Plan& plan, int slots) {
   const auto round = [](auto bytes) { return round_up(static_cast<std::uint32_t>(bytes), 128); };
   RowsLayout at{};
-  at.activations = round(Rows<F, kBlocks>::Stream::kRingBytes);
+  at.slots = slots;
+  at.activations = round(Rows<F, kBlocks>::Stream::ring_bytes(slots));
   at.sums = at.activations +
             round((plan.w.chunks + kBlocks - 1) / kBlocks * F::Stage::activation_bytes(F::kRows));
   at.meta = at.sums + round(Rows<F, kBlocks>::kOwnQuarters * plan.block_tiles * kTileRows *
@@ -135,10 +137,10 @@ __global__ void __launch_bounds__(kThreads, 1)
                     clusters,
                     (rank * kSlices + slice) * chunks / F::kSlices,
                     (rank * kSlices + slice + 1) * chunks / F::kSlices};
-  typename Division::Stream stream(plan.w, share, shared, warp, lane);
   auto* meta = reinterpret_cast<float*>(shared + at.meta);
   auto* nested = reinterpret_cast<float*>(shared + at.nested);
-  load_row_meta<F::kFormat>(plan.w, share, meta, nested);
+  request_row_meta<F::kFormat>(plan.w, share, meta, nested);
+  typename Division::Stream stream(plan.w, share, shared, at.slots, warp, lane);
   cuda_device::wait_for_previous();
 
   const int first_chunk = rank * kSlices * chunks / F::kSlices;
@@ -153,10 +155,10 @@ __global__ void __launch_bounds__(kThreads, 1)
     cuda_device::copy_async(activations + i, from + i);
   }
   cuda_device::close_copy_group();
-  cuda_device::wait_for_copies<0>();
+  stream.fill_and_wait();
   __syncthreads();
 
-  F format(plan, {activations, whole.outliers, whole.scales}, first_chunk, meta, nested, lane);
+  F format(plan, {activations, whole.scales}, first_chunk, meta, nested, lane);
   auto* sums = reinterpret_cast<Sum*>(shared + at.sums);
   // Where several warps have slices of a quarter, one adds its sums after the other.
   constexpr int kChain = Division::kChain;
@@ -294,10 +296,11 @@ bool launch_clusters(Plan plan, cudaStream_t stream) {
   const int clusters = plan.w.tiles < kClusters ? plan.w.tiles : kClusters;
   plan.block_tiles = (plan.w.tiles + clusters - 1) / clusters;
   const auto most = static_cast<std::uint32_t>(limits().shared);
-  if (kBlocks < kQuarters && rows_layout<F, kBlocks>(plan).total > most) return false;
+  if (kBlocks < kQuarters && rows_layout<F, kBlocks>(plan, F::kStages).total > most) return false;
   RowsLayout at{};
   const int blocks = kBlocks * blocks_that_fit(plan, kClusters, [&] {
-                       at = rows_layout<F, kBlocks>(plan);
+                       at = rows_layout<F, kBlocks>(plan, F::kStages);
+                       if (at.total > most) at = rows_layout<F, kBlocks>(plan, F::kStages - 1);
                        return at.total <= most;
                      });
   config.gridDim = dim3(static_cast<unsigned>(blocks));

@@ -1,6 +1,7 @@
 // Activations on their way into a format's form: the row as it comes, the norm before the product,
 // and where the form lies. Each format's Stage (gemv_*_cuda.cu) does the rest, for one row in the
-// product's own blocks, for several in a kernel of their own (gemv_rows_cuda.cuh).
+// product's own blocks, for several in a kernel of their own (gemv_rows_cuda.cuh): put() is called
+// by the whole block, and ends with a barrier behind what it wrote.
 #pragma once
 
 #include "kernels/cuda/device_cuda.cuh"
@@ -19,16 +20,15 @@ PLIMSOLL_HOST_DEVICE constexpr std::uint32_t round_up(std::uint32_t bytes, std::
 /// has are never written: what is made of them is not used.
 struct Prepared {
   unsigned char* activations;  // [chunks][Stage::activation_bytes(places)]
-  unsigned char* outliers;     // [chunks][Stage::outlier_bytes(places)]: int8's of several rows
-  float* scales;               // [places][2]: int8's
+  float* scales;               // [places]: of int8 and fp8
 };
 
 /// Bytes at which they lie after one another.
 struct PreparedLayout {
-  std::uint32_t outliers, scales, total;
+  std::uint32_t scales, total;
 
   __device__ Prepared at(unsigned char* base) const {
-    return {base, base + outliers, reinterpret_cast<float*>(base + scales)};
+    return {base, reinterpret_cast<float*>(base + scales)};
   }
 };
 
@@ -36,9 +36,8 @@ template <class Stage>
 PLIMSOLL_HOST_DEVICE constexpr PreparedLayout prepared_layout(int chunks, int places) {
   PreparedLayout layout{};
   const auto count = static_cast<std::uint32_t>(chunks);
-  layout.outliers = round_up(count * Stage::activation_bytes(places), 128);
-  layout.scales = layout.outliers + round_up(count * Stage::outlier_bytes(places), 128);
-  layout.total = layout.scales + round_up(static_cast<std::uint32_t>(places) * 8, 128);
+  layout.scales = round_up(count * Stage::activation_bytes(places), 128);
+  layout.total = layout.scales + round_up(static_cast<std::uint32_t>(places) * 4, 128);
   return layout;
 }
 

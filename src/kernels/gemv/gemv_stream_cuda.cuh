@@ -1,6 +1,11 @@
 // A warp's weights: its chunks, tile after tile, as one stream through a ring of slots in shared
 // memory that asynchronous copies fill. They leave L2 first, so that what each step reads again
 // stays there: norms, biases, row_meta, and the activations.
+//
+// What a multiprocessor asks for comes in the order in which it asked. So a kernel requests what it
+// knows of the rows, some of the weights, then the activations, and then the rest of the ring:
+// activations wait for no more weights than were needed to pass the time until they existed, and
+// memory stays busy until the first weights are multiplied.
 #pragma once
 
 #include "kernels/gemv/gemv_stage_cuda.cuh"
@@ -31,16 +36,23 @@ __device__ inline void for_chunks(int count, Fn&& fn) {
 template <Format kFormat, int kStages, int kUnroll, int kGroups>
 class WeightStream {
  public:
+  /// Slots of a full ring that are requested behind the activations.
+  static constexpr int kLate = 2;
   static constexpr int kScales = scale_bytes(kFormat);
   static constexpr int kSlot = kUnroll * (kCodeBytes + kScales);
-  static constexpr std::uint32_t kRingBytes = kWarps * kStages * kSlot;
+  /// Of a ring of `slots`, kStages or one less.
+  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t ring_bytes(int slots) {
+    return static_cast<std::uint32_t>(kWarps * slots * kSlot);
+  }
 
-  /// Requests the first chunks. `rings` has kRingBytes.
+  /// Requests the first chunks. `rings` has ring_bytes(slots).
   __device__ WeightStream(const DeviceWeights& w, const Share& share, unsigned char* rings,
-                          int warp, int lane)
+                          int slots, int warp, int lane)
       : share_(share),
-        ring_(rings + warp * kStages * kSlot),
+        ring_(rings + warp * slots * kSlot),
+        end_(ring_ + slots * kSlot),
         slot_(ring_),
+        full_(slots == kStages),
         head_tile_(share.begin < share.end ? share.group : share.tiles),
         head_(share.begin),
         lane_(lane) {
@@ -51,7 +63,18 @@ class WeightStream {
     to_next_tile_ =
         static_cast<std::int64_t>(kGroups * share.step) * w.chunks - (share.end - share.begin);
 #pragma unroll 1
-    for (int i = 0; i < kStages - 1; ++i) request();
+    for (int i = 0; i < kStages - kLate; ++i) request();
+  }
+
+  /// Behind other copies, whose group was closed: fills the ring, and waits for them.
+  __device__ void fill_and_wait() {
+#pragma unroll 1
+    for (int i = full_ ? 0 : 1; i < kLate; ++i) request();
+    if (full_) {
+      cuda_device::wait_for_copies<kLate>();
+    } else {
+      cuda_device::wait_for_copies<kLate - 1>();
+    }
   }
 
   /// Multiplies all: format.begin_tile(local), format.multiply(codes, scales, chunk, count) of each
@@ -62,12 +85,16 @@ class WeightStream {
     for (int local = share_.group; local < share_.tiles; local += kGroups) {
       format.begin_tile(local);
       for (int chunk = share_.begin; chunk < share_.end; chunk += kUnroll) {
-        cuda_device::wait_for_copies<kStages - 2>();
+        if (full_) {
+          cuda_device::wait_for_copies<kStages - 1>();
+        } else {
+          cuda_device::wait_for_copies<kStages - 2>();
+        }
         __syncwarp();
         format.multiply(taken, taken + kUnroll * kCodeBytes, chunk,
                         min(kUnroll, share_.end - chunk));
-        taken = taken == ring_ + (kStages - 1) * kSlot ? ring_ : taken + kSlot;
-        __syncwarp();  // every lane has read the slot before, which is filled next
+        taken = taken + kSlot == end_ ? ring_ : taken + kSlot;
+        __syncwarp();  // every lane has read the slot, which is filled next
         request();
       }
       end_tile(local);
@@ -101,12 +128,14 @@ class WeightStream {
       }
     }
     cuda_device::close_copy_group();
-    slot_ = slot_ == ring_ + (kStages - 1) * kSlot ? ring_ : slot_ + kSlot;
+    slot_ = slot_ + kSlot == end_ ? ring_ : slot_ + kSlot;
   }
 
   Share share_;
   unsigned char* ring_;
+  unsigned char* end_;
   unsigned char* slot_;  // to be filled next
+  bool full_;            // kStages slots
   const unsigned char* codes_;
   const unsigned char* scales_;
   std::int64_t to_next_tile_;  // chunks
@@ -114,18 +143,21 @@ class WeightStream {
   std::uint64_t policy_ = cuda_device::policy_of_once();
 };
 
-/// What is known of the block's rows before any activation, copied into shared memory.
+/// Requests what is known of the block's rows before any activation; of the group that is closed
+/// next.
 template <Format kFormat>
-__device__ inline void load_row_meta(const DeviceWeights& w, const Share& share, float* meta,
-                                     float* nested) {
+__device__ inline void request_row_meta(const DeviceWeights& w, const Share& share, float* meta,
+                                        float* nested) {
   constexpr int kTile = kTileRows * row_meta_floats(kFormat);
+  const int thread = static_cast<int>(threadIdx.x);
   if constexpr (kTile > 0) {
-    for (int i = static_cast<int>(threadIdx.x); i < share.tiles * kTile; i += kThreads) {
-      meta[i] = w.row_meta[(share.first + i / kTile * share.step) * kTile + i % kTile];
+    for (int i = thread * 4; i < share.tiles * kTile; i += kThreads * 4) {
+      cuda_device::copy_async(
+          meta + i, w.row_meta + (share.first + i / kTile * share.step) * kTile + i % kTile);
     }
   }
   if constexpr (kFormat == Format::table4_dq) {
-    if (threadIdx.x < 256) nested[threadIdx.x] = w.nested_table[threadIdx.x];
+    if (thread < 64) cuda_device::copy_async(nested + thread * 4, w.nested_table + thread * 4);
   }
 }
 

@@ -34,7 +34,6 @@ struct Table4Stage {
   static constexpr int kColumns = 64;
   static constexpr bool kNeedsAll = false;
   static constexpr bool kGathers = kUniform;
-  static constexpr bool kZeroed = false;
 
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t scales_bytes(int places) {
     return round_up(static_cast<std::uint32_t>(places) * 4, 16);
@@ -42,13 +41,12 @@ struct Table4Stage {
   PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t activation_bytes(int places) {
     return static_cast<std::uint32_t>(places) * 128 + scales_bytes(places) * (kUniform ? 2 : 1);
   }
-  PLIMSOLL_HOST_DEVICE static constexpr std::uint32_t outlier_bytes(int) { return 0; }
-
   __device__ static void put(const Plan& plan, const Prepared& to, int token, const Row& row,
                              float*) {
     row.visit([&](int c, const float4& v, bool inside) {
       put_four(plan, to, token, c, v, inside, row.lane);
     });
+    __syncthreads();
   }
 
   __device__ static void put_four(const Plan& plan, const Prepared& to, int token, int c,

@@ -74,6 +74,16 @@ inline void fill_grouped(quant::Matrix& w, bool shuffled, Rng& rng) {
   }
 }
 
+/// The same weights in fp32.
+inline quant::Matrix decoded_matrix(const quant::Matrix& w) {
+  quant::Matrix decoded;
+  decoded.format = quant::WeightFormat::fp32;
+  decoded.rows = w.rows;
+  decoded.columns = w.columns;
+  decoded.codes = quant::decode(w);
+  return decoded;
+}
+
 /// Codes from the whole code space, what no encoder writes included (int8: -128; but no NaN in
 /// fp8), and random statistics.
 inline quant::Matrix random_matrix(quant::WeightFormat format, std::int64_t rows,

@@ -89,8 +89,14 @@ void CudaDevice::plain_product(const Context& context, const Tensor& x, const No
     choice = kernels::product::choose(linear.weights.view(), rows, norms);
   }
   const std::string_view name = product_name(linear, choice.route);
-  if (context.explain != nullptr)
-    (*context.explain)(fmt::format("product: {}: {}", name, choice.reason));
+  if (context.explain != nullptr) {
+    const bool outliers = choice.route == kernels::product::Route::gemv &&
+                          linear.format == quant::WeightFormat::int8 &&
+                          linear.weights.view().outlier_threshold > 0;
+    (*context.explain)(fmt::format(
+        "product: {}: {}{}", name, choice.reason,
+        outliers ? "; every activation is multiplied in 16 bits, not the outliers alone" : ""));
+  }
   const Scope scope(*this, name, linear.bytes + bytes(x) + bytes(y),
                     2 * rows * linear.rows * linear.columns);
   kernels::product::Args args;
