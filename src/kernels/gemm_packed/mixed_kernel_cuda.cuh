@@ -8,6 +8,7 @@
 // bytes. Chunks that fill the last stage are of zeros.
 #pragma once
 
+#include "kernels/cuda/warp_integers_cuda.cuh"
 #include "kernels/gemm_packed/gemm_packed_kernel_cuda.cuh"
 #include "kernels/gemm_packed/mixed_panels_cuda.h"
 
@@ -59,7 +60,7 @@ struct MixedPart {
 /// By a whole warp; `mask` is its lane's word of the tile's listed chunks.
 __device__ inline MixedPart mixed_part_of(const Plan& plan, const Part& part, std::uint32_t mask) {
   MixedPart of{};
-  of.listed = static_cast<int>(__reduce_add_sync(0xffffffffu, static_cast<unsigned>(__popc(mask))));
+  of.listed = static_cast<int>(cuda_device::warp_add(static_cast<std::uint32_t>(__popc(mask))));
   of.whole = plan.w.chunks - of.listed;
   const int stages = (of.whole + 3) / 4;
   const int listed = (of.listed + 1) / 2;

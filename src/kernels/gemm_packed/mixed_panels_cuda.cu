@@ -1,5 +1,6 @@
 #include "kernels/cuda/launch_cuda.cuh"
 #include "kernels/cuda/rows_cuda.cuh"
+#include "kernels/cuda/warp_integers_cuda.cuh"
 #include "kernels/gemm_packed/mixed_panels_cuda.h"
 #include "kernels/gemv/gemv_stage_cuda.cuh"
 
@@ -95,8 +96,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < 4; ++i) chunks |= (lanes >> (8 * i) & 0xff) != 0 ? 1u << i : 0;
     atomicOr(&own[first / kWordColumns], chunks << (thread / 32 * 4));
   }
-  const unsigned below = __reduce_max_sync(0xffffffffu, __float_as_uint(largest.x));
-  const unsigned all = __reduce_max_sync(0xffffffffu, __float_as_uint(largest.y));
+  const unsigned below = cuda_device::warp_largest(__float_as_uint(largest.x));
+  const unsigned all = cuda_device::warp_largest(__float_as_uint(largest.y));
   if (lane == 0) {
     atomicMax(&largest_bits[0], below);
     atomicMax(&largest_bits[1], all);
@@ -121,7 +122,7 @@ __device__ std::uint32_t listed_of(const MixedPanelArgs& args, int word, std::in
   const std::int64_t end = min(first_token + args.tokens, args.rows);
   for (std::int64_t row = first_token + threadIdx.x; row < end; row += kThreads)
     bits |= args.own_outliers[word * args.padded + row];
-  bits = __reduce_or_sync(0xffffffffu, bits);
+  bits = cuda_device::warp_or(bits);
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = bits;
   __syncthreads();
   bits = 0;
