@@ -34,8 +34,7 @@ struct Linear {
   std::shared_ptr<const DeviceLinear> device = nullptr;
 };
 
-/// x [rows, in] f32 -> [rows, out] f32, both where the context runs. A context without a device and
-/// an x on a GPU is training there: the adapters are then fp32 matrices beside the packed weights.
+/// x [rows, in] f32 -> [rows, out] f32, both where the context runs.
 Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
 
 /// Rearranges a stored matrix for the kernels, where this CPU has any that want it; false where

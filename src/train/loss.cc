@@ -3,16 +3,15 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
-
-#include "ops/training_device.h"
 
 namespace plimsoll::train {
 
 namespace {
 
-// Floats of logits held at once; a GPU decodes the head's weights again for each piece.
-constexpr std::int64_t kLogitsAtOnce = 1 << 21, kLogitsOnGpu = 1 << 26;
+// Floats of logits held at once.
+constexpr std::int64_t kLogitsAtOnce = 1 << 21;
 
 /// A step frees and takes the same activations again. Left to itself the allocator gives most of
 /// them back to the kernel in between, which then has to clear every page anew.
@@ -27,47 +26,49 @@ void keep_freed_memory() {
 #endif
 }
 
-/// A sum of losses, where the network lies.
-Tensor no_loss(const Network& network) {
-  Tensor zero = Tensor::zeros(DType::f64, {1});
-  return network.device() != nullptr ? network.device()->training().upload(zero) : zero;
-}
-
-std::vector<std::int32_t> scored_rows(const TrainingBatch& batch) {
-  std::vector<std::int32_t> rows;
-  for (std::size_t row = 0; row < batch.targets.size(); ++row)
-    if (batch.targets[row] >= 0) rows.push_back(static_cast<std::int32_t>(row));
+std::vector<std::int64_t> scored_rows(const TrainingBatch& batch) {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t row = 0; row < batch.rows(); ++row)
+    if (batch.targets[static_cast<std::size_t>(row)] >= 0) rows.push_back(row);
   return rows;
 }
 
-/// The head and the cross-entropy over `hidden`'s scored rows, a chunk at a time, added to `total`.
-/// With parameters, the gradient of `hidden` is filled and those of the head's own are added to.
-void head_loss(const Network& network, const TrainingBatch& batch, Node& hidden,
-               const Parameters* parameters, float weight, Tensor& total) {
+/// The head and the cross-entropy over `hidden`'s scored rows, a chunk at a time. With parameters,
+/// the gradient of `hidden` is filled and those of the head's own are added to.
+double head_loss(const Network& network, const TrainingBatch& batch, Node& hidden,
+                 const Parameters* parameters, float weight) {
   const ops::Linear& head = network.head();
-  const std::vector<std::int32_t> rows = scored_rows(batch);
-  const std::int64_t floats = network.device() != nullptr ? kLogitsOnGpu : kLogitsAtOnce;
+  const std::int64_t width = hidden.value.dim(1);
+  const std::vector<std::int64_t> rows = scored_rows(batch);
   const auto at_once =
-      static_cast<std::size_t>(std::max<std::int64_t>(1, floats / head.weight.rows));
-  quant::Matrix table;  // whose rows are gathered
-  table.codes = hidden.value;
-  table.rows = hidden.value.dim(0);
-  table.columns = hidden.value.dim(1);
+      static_cast<std::size_t>(std::max<std::int64_t>(1, kLogitsAtOnce / head.weight.rows));
+  double total = 0;
   for (std::size_t first = 0; first < rows.size(); first += at_once) {
-    const std::span chunk(rows.data() + first, std::min(at_once, rows.size() - first));
-    const Tensor x = ops::embedding(table, chunk);
+    const std::size_t count = std::min(at_once, rows.size() - first);
+    const std::span chunk(rows.data() + first, count);
+    const Shape shape{static_cast<std::int64_t>(count), width};
+    Tensor x = Tensor::empty(DType::f32, shape);
     std::vector<std::int32_t> targets;
-    targets.reserve(chunk.size());
-    for (const std::int32_t row : chunk)
-      targets.push_back(batch.targets[static_cast<std::size_t>(row)]);
+    const auto copy_row = [&](float* to, const float* from) {
+      std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(float));
+    };
+    for (std::size_t i = 0; i < count; ++i) {
+      copy_row(x.data<float>() + static_cast<std::int64_t>(i) * width,
+               hidden.value.data<float>() + chunk[i] * width);
+      targets.push_back(batch.targets[static_cast<std::size_t>(chunk[i])]);
+    }
     Tensor logits = ops::linear({}, x, head);
-    ops::cross_entropy(logits, targets, parameters != nullptr ? weight : 0, total);
+    total += ops::cross_entropy(logits, targets, parameters != nullptr ? weight : 0);
     if (parameters == nullptr) continue;
-    Tensor dx;
-    if (hidden.wanted) dx = ops::zeros_beside(x, x.shape());
+    Tensor dx = Tensor::zeros(DType::f32, shape);
     linear_backward(*parameters, head, x, logits, hidden.wanted ? &dx : nullptr);
-    if (hidden.wanted) ops::embedding_backward(chunk, dx, hidden.gradient_to_add_to());
+    if (!hidden.wanted) continue;
+    Tensor& gradient = hidden.gradient_to_add_to();
+    for (std::size_t i = 0; i < count; ++i)
+      copy_row(gradient.data<float>() + chunk[i] * width,
+               dx.data<float>() + static_cast<std::int64_t>(i) * width);
   }
+  return total;
 }
 
 /// One layer with its tape, or, between forward and backward, its input alone.
@@ -77,10 +78,11 @@ struct Segment {
   Value output;
 };
 
-/// loss_and_gradient(), the loss added to `total`.
-void add_loss_and_gradient(const Network& network, const TrainingBatch& batch,
-                           const Parameters& parameters, const GradientOptions& options,
-                           Tensor& total) {
+}  // namespace
+
+double loss_and_gradient(const Network& network, const TrainingBatch& batch,
+                         const Parameters& parameters, const GradientOptions& options) {
+  keep_freed_memory();
   const StepInputs inputs = network.prepare(batch);
   Tape embedding(&parameters, options.dropout);
   const Value embedded = network.embed(embedding, inputs);
@@ -103,8 +105,8 @@ void add_loss_and_gradient(const Network& network, const TrainingBatch& batch,
   Tape last(&parameters, options.dropout);
   const Value top = last.leaf(x->value, x->wanted);
   const Value hidden = network.final_norm(last, top);
-  head_loss(network, batch, *hidden, &parameters, options.weight, total);
-  if (!hidden->wanted || !hidden->gradient.defined()) return;
+  const double total = head_loss(network, batch, *hidden, &parameters, options.weight);
+  if (!hidden->wanted || !hidden->gradient.defined()) return total;
   last.backward();
   Tensor gradient = top->gradient;
   for (std::int64_t i = network.config().layers - 1; i >= 0 && gradient.defined(); --i) {
@@ -114,7 +116,7 @@ void add_loss_and_gradient(const Network& network, const TrainingBatch& batch,
       segment.tape = std::make_unique<Tape>(&parameters, options.dropout);
       segment.output = network.layer(*segment.tape, inputs, i, segment.input);
     }
-    if (!segment.output->wanted) return;
+    if (!segment.output->wanted) return total;
     segment.output->gradient = gradient;
     segment.tape->backward();
     gradient = segment.input->wanted ? segment.input->gradient : Tensor();
@@ -123,17 +125,7 @@ void add_loss_and_gradient(const Network& network, const TrainingBatch& batch,
     embedded->gradient = gradient;
     embedding.backward();
   }
-}
-
-}  // namespace
-
-double loss_and_gradient(const Network& network, const TrainingBatch& batch,
-                         const Parameters& parameters, const GradientOptions& options) {
-  keep_freed_memory();
-  Tensor total = no_loss(network);
-  add_loss_and_gradient(network, batch, parameters, options, total);
-  // Read at the end: until then a GPU waits for nothing.
-  return total.to_host().data<double>()[0];
+  return total;
 }
 
 double loss(const Network& network, const TrainingBatch& batch) {
@@ -141,9 +133,7 @@ double loss(const Network& network, const TrainingBatch& batch) {
   Tape tape(nullptr);
   Value x = network.embed(tape, inputs);
   for (std::int64_t i = 0; i < network.config().layers; ++i) x = network.layer(tape, inputs, i, x);
-  Tensor total = no_loss(network);
-  head_loss(network, batch, *network.final_norm(tape, x), nullptr, 0, total);
-  return total.to_host().data<double>()[0];
+  return head_loss(network, batch, *network.final_norm(tape, x), nullptr, 0);
 }
 
 }  // namespace plimsoll::train

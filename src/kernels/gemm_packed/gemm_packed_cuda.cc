@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "core/error.h"
@@ -112,6 +113,17 @@ constexpr Costs kTableCosts[] = {  // unpacking takes longer than products of fe
     {64, 0.58, 1.05, 13},
     {128, 1.0, 0, 14},
     {256, 0.95, 0, 15}};
+constexpr Costs kEightBitCosts[] = {  // blocks of twice as many columns
+    {32, 0.45, 0.6, 12},
+    {64, 0.46, 0.62, 12},
+    {128, 0.65, 0, 15},
+    {256, 0.69, 0, 20}};
+
+std::span<const Costs> costs_of(const DeviceWeights& w, Operand operand) {
+  if (element_bytes(operand) == 1) return kEightBitCosts;
+  if (is_table(w.format)) return kTableCosts;
+  return kCosts;
+}
 
 /// What sharing costs, and multiprocessors that can be in clusters of so many blocks.
 struct Sharing {
@@ -123,11 +135,11 @@ constexpr Sharing kSharing[] = {{0, 1, 132}, {1, 2, 132}, {3, 4, 120}, {10, 8, 1
 
 /// The cheapest by this model. An H200 is taken for granted, so that no result depends on the GPU's
 /// number of multiprocessors.
-Division division_of(const DeviceWeights& w, int blocks, int rows) {
+Division division_of(const DeviceWeights& w, Operand operand, int blocks, int rows) {
   const int weight_tiles = (w.tiles + kBlockTiles - 1) / kBlockTiles;
   Division best{};
   double least = std::numeric_limits<double>::infinity();
-  for (const Costs& costs : is_table(w.format) ? kTableCosts : kCosts) {
+  for (const Costs& costs : costs_of(w, operand)) {
     const int tiles = (rows + costs.tokens - 1) / costs.tokens * weight_tiles;
     for (const Sharing& sharing : kSharing) {
       if (sharing.splits > 1 && sharing.splits * 4 > blocks) break;
@@ -245,7 +257,7 @@ void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
 
 void run(const Args& args, cudaStream_t stream) {
   const Panels at = panels_of(*args.weights, args.operand, args.rows);
-  const Division division = division_of(*args.weights, at.blocks, args.rows);
+  const Division division = division_of(*args.weights, args.operand, at.blocks, args.rows);
   run_as(args, division.tokens, division.splits, stream);
 }
 

@@ -284,48 +284,51 @@ TEST(GemmPackedCuda, OutliersStayInSixteenBits) {
   }
 }
 
+// x W^T, nothing before it and nothing behind it.
+std::vector<float> product_of(const Matrix& w, const std::vector<float>& x, Operand operand,
+                              int tokens) {
+  const std::vector<const Matrix*> parts{&w};
+  const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
+  const auto rows = static_cast<std::int64_t>(x.size()) / w.columns;
+  std::vector<float> result(static_cast<std::size_t>(rows * w.rows));
+  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
+  const cuda::Buffer y(result.size() * sizeof(float), "a test");
+  const cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), rows), "a test");
+  Args args;
+  args.weights = &weights.view();
+  args.operand = operand;
+  args.x = x_buffer.data<float>();
+  args.rows = static_cast<int>(rows);
+  args.y = y.data<float>();
+  args.scratch = scratch.data();
+  const cuda::Stream stream;
+  run_as(args, tokens, 1, stream.get());
+  stream.synchronize();
+  y.download(result.data(), y.bytes(), 0);
+  return result;
+}
+
 // A tile of tokens without outliers is in 8 bits whatever is in the next one.
 TEST(GemmPackedCuda, OutliersConcernTheirTileAlone) {
   PLIMSOLL_GPU_OR_SKIP();
-  constexpr std::size_t kTokens = 64;
-  constexpr std::size_t kOutputs = 48;
+  constexpr std::size_t kTokens = 64, kOutputs = 48;
   Matrix w = gemv::make_matrix(WeightFormat::int8, kOutputs, 512, 3);
   std::vector<float> x = cases::random_values(3 * kTokens * 512, 12);
   for (std::size_t i = 0; i < x.size(); i += 40) x[i] = 3;  // each row's largest
   for (float& value : x) value = std::clamp(value, -3.0f, 3.0f);
   x[(kTokens + 5) * 512 + 44] = 50;
-  const auto product = [&](float threshold, Operand operand) {
-    w.outlier_threshold = threshold;
-    const std::vector<const Matrix*> parts{&w};
-    const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
-    const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
-    const cuda::Buffer y(3 * kTokens * kOutputs * sizeof(float), "a test");
-    const cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), 3 * kTokens), "a test");
-    Args args;
-    args.weights = &weights.view();
-    args.operand = operand;
-    args.x = x_buffer.data<float>();
-    args.rows = 3 * kTokens;
-    args.y = y.data<float>();
-    args.scratch = scratch.data();
-    const cuda::Stream stream;
-    run_as(args, kTokens, 1, stream.get());
-    stream.synchronize();
-    std::vector<float> result(3 * kTokens * kOutputs);
-    y.download(result.data(), y.bytes(), 0);
-    return result;
-  };
-  const std::vector<float> mixed = product(6, Operand::s8);
-  const std::vector<float> whole = product(0, Operand::s8);
-  const std::vector<float> exact = product(6, Operand::f16);
+  w.outlier_threshold = 0;
+  const std::vector<float> whole = product_of(w, x, Operand::s8, kTokens);
+  w.outlier_threshold = 6;
+  const std::vector<float> mixed = product_of(w, x, Operand::s8, kTokens);
+  const std::vector<float> exact = product_of(w, x, Operand::f16, kTokens);
   double from_exact = 0;
   for (std::size_t i = 0; i < mixed.size(); ++i) {
-    const bool middle = i / (kTokens * kOutputs) == 1;
-    if (middle) continue;
+    if (i / (kTokens * kOutputs) == 1) continue;  // the tile with the outlier
     EXPECT_NEAR(mixed[i], whole[i], 0x1p-21f * std::fabs(whole[i])) << i;
     from_exact = std::max<double>(from_exact, std::fabs(mixed[i] - exact[i]));
   }
-  EXPECT_GT(from_exact, 1e-3);
+  EXPECT_GT(from_exact, 1e-3);  // those are in 8 bits
   const std::size_t beside = (kTokens + 5) * kOutputs;
   for (std::size_t i = beside; i < beside + kOutputs; ++i)
     EXPECT_NEAR(mixed[i], exact[i], 0.01f * std::fabs(exact[i]) + 0.5f);
@@ -359,30 +362,22 @@ TEST(GemmPackedCuda, EveryEpilogueAndSixteenBitRows) {
 // Rows beyond f16's range are scaled by a power of two.
 TEST(GemmPackedCuda, LargeActivations) {
   PLIMSOLL_GPU_OR_SKIP();
-  const Matrix w = gemv::make_matrix(WeightFormat::fp16, 32, 64, 3);
-  const std::vector<const Matrix*> parts{&w};
-  const gemv::UploadedWeights weights(gemv::pack(parts, gemv::plain(w)), "a test");
-  std::vector<float> x(2 * 64, 0.0f);
-  x[5] = 0x1p20f;
-  x[64 + 9] = 3;
-  const cuda::Buffer x_buffer = cuda::Buffer::of<float>(x, "a test");
-  const cuda::Buffer y(2 * 32 * sizeof(float), "a test");
-  const cuda::Buffer scratch(gemm_packed::scratch_bytes(weights.view(), 2), "a test");
-  Args args;
-  args.weights = &weights.view();
-  args.x = x_buffer.data<float>();
-  args.rows = 2;
-  args.y = y.data<float>();
-  args.scratch = scratch.data();
-  const cuda::Stream stream;
-  run(args, stream.get());
-  stream.synchronize();
-  std::vector<float> actual(64);
-  y.download(actual.data(), actual.size() * sizeof(float), 0);
-  const Tensor decoded = quant::decode(w);
-  for (std::size_t n = 0; n < 32; ++n) {
-    EXPECT_EQ(actual[n], decoded.data<float>()[n * 64 + 5] * 0x1p20f);
-    EXPECT_EQ(actual[32 + n], decoded.data<float>()[n * 64 + 9] * 3);
+  for (const WeightFormat format : {WeightFormat::fp16, WeightFormat::int8}) {
+    Matrix w = gemv::make_matrix(format, 32, 128, 3);
+    w.outlier_threshold = 6;
+    std::vector<float> x(2 * 128, 0.0f);
+    x[5] = 0x1p20f;
+    x[5 + 64] = 127;  // int8: an outlier of its own chunk
+    x[128 + 9] = 3;
+    const bool int8 = format == WeightFormat::int8;
+    const std::vector<float> y = product_of(w, x, int8 ? Operand::s8 : Operand::f16, 32);
+    const Tensor decoded = quant::decode(w);
+    for (std::size_t n = 0; n < 32; ++n) {
+      const auto weight = [&](std::size_t k) { return decoded.data<float>()[n * 128 + k]; };
+      const float large = weight(5) * 0x1p20f + weight(5 + 64) * 127;
+      EXPECT_NEAR(y[n], large, 0x1p-20f * std::fabs(large));
+      EXPECT_NEAR(y[32 + n], weight(9) * 3, 0x1p-20f * std::fabs(weight(9)) * 3);
+    }
   }
 }
 
