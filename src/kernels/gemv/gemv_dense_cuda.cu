@@ -10,6 +10,9 @@ namespace {
 
 using namespace cuda_device;
 
+template <Format kWeights>
+constexpr bool kByteCodes = kWeights == Format::fp8 || kWeights == Format::int8;
+
 constexpr float kLargestF16 = 65504;
 constexpr float kScaledF16 = 32768;  // what the largest of a scaled row becomes at most
 
@@ -35,7 +38,7 @@ __device__ inline std::uint32_t s8_to_f16(std::uint32_t turned) {
 template <Format kWeights>
 struct DenseStage {
   static constexpr int kColumns = chunk_columns(kWeights);
-  static constexpr bool kScaled = kWeights == Format::fp8 || kWeights == Format::int8;
+  static constexpr bool kScaled = kByteCodes<kWeights>;
   static constexpr bool kNeedsAll = kScaled;
   static constexpr bool kGathers = false;
   static constexpr int kBytes = kWeights == Format::f32 ? 4 : 2;
@@ -117,8 +120,6 @@ template <Format kWeights, int kPlaces>
 struct Dense : DenseBase<kWeights, kPlaces> {
   static constexpr int kBlocks = (kPlaces + 7) / 8;
 
-  static constexpr bool kBytes = DenseStage<kWeights>::kScaled;  // codes
-
   __device__ Dense(const Plan& plan, const Prepared& x, int first_chunk, const float* meta,
                    const float*, int lane)
       : x(x), meta(meta), unit(unit_of(plan)), first_chunk(first_chunk), lane(lane) {}
@@ -141,7 +142,7 @@ struct Dense : DenseBase<kWeights, kPlaces> {
       const int token = min(block * 8 + lane / 4, kPlaces - 1);
       const int place = ((chunk - first_chunk) * kPlaces + token) * kColumns;
       const unsigned char* at = x.activations + (place + lane % 4 * kColumns / 4) * 2;
-      if constexpr (kBytes) {
+      if constexpr (kByteCodes<kWeights>) {
         const uint4 v = *reinterpret_cast<const uint4*>(at);
         step_of_bytes(sums[block], w.x, w.z, v.x, v.y);
         step_of_bytes(sums[block], w.y, w.w, v.z, v.w);
@@ -191,7 +192,8 @@ struct Dense : DenseBase<kWeights, kPlaces> {
   }
 
   __device__ float finish(float sum, int local, int row, int token) const {
-    if constexpr (kBytes) return sum * x.scales[token] * (unit * meta[local * kTileRows + row]);
+    if constexpr (kByteCodes<kWeights>)
+      return sum * x.scales[token] * (unit * meta[local * kTileRows + row]);
     return sum;
   }
 
