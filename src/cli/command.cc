@@ -19,7 +19,7 @@ std::unique_ptr<Model> ModelFlags::load(
   LoadOptions options;
   options.context = positions;
   options.progress = progress_bar();
-  options.device = opened_device();
+  options.device = opened_device(device);
   options.weights.pack = options.device == nullptr;
   auto loaded = weights.load(model, options, calibration);
   adapters.attach(*loaded, model);

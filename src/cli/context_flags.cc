@@ -37,8 +37,8 @@ void check_for_gpu(const ops::Context& context) {
 
 }  // namespace
 
-ops::Device* ContextFlags::opened_device() const {
-  return device == "cpu" ? nullptr : &ops::open_device(device);
+ops::Device* opened_device(const std::string& name) {
+  return name == "cpu" ? nullptr : &ops::open_device(name);
 }
 
 ops::Context ContextFlags::context() const {
@@ -52,7 +52,7 @@ ops::Context ContextFlags::context() const {
   }
   set_threads(threads);
   ops::Context context;
-  context.device = opened_device();
+  context.device = opened_device(device);
   const bool on_gpu = context.device != nullptr;
   context.compute = ops::compute_from_name(!compute.empty() ? compute
                                            : on_gpu         ? "fast"
@@ -102,9 +102,13 @@ void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
       "which numerics");
 }
 
-void add_device_flags(CLI::App& command, ContextFlags& flags) {
-  command.add_option("--device", flags.device, "Where to run: cpu, cuda or cuda:N")
+void add_device_flag(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "Where to run: cpu, cuda or cuda:N")
       ->capture_default_str();
+}
+
+void add_device_flags(CLI::App& command, ContextFlags& flags) {
+  add_device_flag(command, flags.device);
   command.add_option("--isa", flags.isa,
                      "At most this instruction set: scalar, avx2, avx512, avx512-bf16");
 }

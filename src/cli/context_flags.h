@@ -23,9 +23,10 @@ struct ContextFlags {
 
   /// Checks the flags and sets up threads, instruction set and device. InputError naming the flag.
   ops::Context context() const;
-  /// What --device names; nullptr: the CPU. InputError where it cannot be used.
-  ops::Device* opened_device() const;
 };
+
+/// What --device names; nullptr: the CPU. InputError where it cannot be used.
+ops::Device* opened_device(const std::string& name);
 
 /// Of --kv.
 inline constexpr const char* kKvHelp =
@@ -38,6 +39,8 @@ void add_attention_flags(CLI::App& command, ContextFlags& flags);
 /// --compute, --numerics, --prefill-chunk, --explain.
 void add_arithmetic_flags(CLI::App& command, ContextFlags& flags,
                           const std::string& default_compute);
+/// --device alone.
+void add_device_flag(CLI::App& command, std::string& device);
 /// --device, --isa.
 void add_device_flags(CLI::App& command, ContextFlags& flags);
 /// --device for a command that computes on the CPU alone; another one is refused with what it can

@@ -6,7 +6,6 @@
 
 #include "cli/finetune_flags.h"
 #include "compress/save_dense.h"
-#include "core/memory.h"
 #include "core/quote.h"
 #include "core/rng.h"
 #include "core/threads.h"
@@ -96,6 +95,9 @@ train::Material made_up_material(const ModelConfig& config, const train::DataOpt
 
 void print(const FinetuneFlags& flags, const train::FinetuneOptions& options,
            const train::FinetuneResult& result) {
+  ops::Context context;
+  context.device = options.device;
+  const std::uint64_t peak = ops::peak_memory(context);
   const double tokens_per_second =
       result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
   if (flags.format == "json") {
@@ -104,11 +106,12 @@ void print(const FinetuneFlags& flags, const train::FinetuneOptions& options,
         {"output", flags.output},
         {"weights", flags.weights.weights.empty() ? "as stored" : flags.weights.weights},
         {"train", train::trained_name(options.trained)},
+        {"device", options.device != nullptr ? options.device->name() : "cpu"},
         {"trained_parameters", result.parameters.count()},
         {"steps", options.steps},
         {"seconds", result.seconds},
         {"tokens_per_second", tokens_per_second},
-        {"peak_memory_bytes", peak_memory()}};
+        {"peak_memory_bytes", peak}};
     if (result.before) json["ppl_before"] = result.before->ppl;
     if (result.after) json["ppl_after"] = result.after->ppl;
     std::cout << json.dump() << '\n';
@@ -123,7 +126,7 @@ void print(const FinetuneFlags& flags, const train::FinetuneOptions& options,
   std::cout << fmt::format(
       "{} numbers trained, {} steps in {:.1f} s, {:.0f} tokens/s, peak memory {}\n{}\n",
       result.parameters.count(), result.steps, result.seconds, tokens_per_second,
-      format_bytes(peak_memory()),
+      format_bytes(peak),
       result.layers.empty() ? fmt::format("plimsoll run {} uses the result", flags.output)
                             : fmt::format("plimsoll run {}{} --adapter {} uses the result",
                                           flags.model, weights, flags.output));
@@ -145,6 +148,7 @@ void run(const FinetuneFlags& flags) {
   options.checkpoint_every = flags.checkpoint_every.value_or(lora ? 50 : 0);
   options.seed = data.seed = flags.seed;
   options.progress = progress_bar();
+  options.device = opened_device(flags.device);
   const ModelConfig config = load_config(flags.model);
   data.sequence = flags.sequence.value_or(std::min<std::int64_t>(256, config.max_positions));
   if (!shape) check_context(config, data.sequence, flags.allow_long, "--seq");
@@ -170,6 +174,7 @@ void run(const FinetuneFlags& flags) {
   }
   LoadOptions load;
   load.context = data.sequence;
+  load.device = options.device;
   load.progress = options.progress;
   const auto model = flags.weights.load(flags.model, load, flags.weights.calibration(flags.model));
   const train::FinetuneResult result = [&] {

@@ -113,7 +113,8 @@ std::string recipe_of(const FinetuneFlags& flags, const train::FinetuneOptions& 
                               {"grad_accum", d.accumulate},
                               {"eval_split", d.eval_split},
                               {"pack", d.pack},
-                              {"threads", threads()}};
+                              {"device", o.device != nullptr ? o.device->name() : "cpu"},
+                              {"threads", o.device != nullptr ? 0 : threads()}};
   const WeightFlags& w = flags.weights;
   json["quantisation"] = {{"outlier_threshold", w.outlier_threshold},
                           {"outlier_scope", w.outlier_scope},
@@ -180,10 +181,10 @@ void add_finetune_flags(CLI::App& command, FinetuneFlags& flags) {
   option(
       "--recompute", flags.recompute,
       "Compute layers again on the way back to save memory: auto (where they would keep more than "
-      "512 MB), on or off")
+      "512 MB, on a GPU more than half of its free memory), on or off")
       ->capture_default_str();
   option("--seed", flags.seed, "Of everything that is random")->capture_default_str();
-  add_cpu_device_flag(command, "run, eval and bench take the adapter with --device cuda");
+  add_device_flag(command, flags.device);
   command.add_option("-t,--threads", flags.threads, "Threads (0: every core)")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();

@@ -13,7 +13,7 @@ namespace plimsoll::cli {
 
 struct FinetuneFlags {
   std::string model, output, adapter, trained = "lora", schedule = "cosine", recompute = "auto";
-  std::string format = "text";
+  std::string format = "text", device = "cpu";
   std::vector<std::string> data;
   std::optional<std::string> targets;
   WeightFlags weights;

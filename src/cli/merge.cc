@@ -8,6 +8,7 @@
 #include "core/threads.h"
 #include "engine/model_tokenizer.h"
 #include "eval/divergence.h"
+#include "ops/device.h"
 #include "quant/codec.h"
 #include "storage/atomic_folder.h"
 #include "text/sample_text.h"
@@ -19,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct MergeFlags {
-  std::string model, output, text, format = "text";
+  std::string model, output, text, format = "text", device = "cpu";
   AdapterFlags adapters;
   WeightFlags weights;
   std::int64_t limit_tokens = 0;
@@ -51,8 +52,42 @@ compress::ChangedTensors merged(Model& model) {
   return changed;
 }
 
-Divergence cost_of(const MergeFlags& flags, const Model& candidate, const Model& reference,
-                   const Progress& progress) {
+/// How both models are run to be judged: on a GPU as its kernels compute.
+ops::Context context_of(const MergeFlags& flags) {
+  ops::Context context;
+  context.device = opened_device(flags.device);
+  if (context.device != nullptr) {
+    context.compute = ops::Compute::fast;
+    context.kv = kv::KvFormat::fp16;
+  }
+  return context;
+}
+
+/// While it lives the model may be on a GPU; its linear layers are then what they were.
+class KeptLayers {
+ public:
+  explicit KeptLayers(Model& model) : model_(model) {
+    model.visit_linears([&](ops::Linear& layer) { layers_.push_back(layer); });
+  }
+  ~KeptLayers() {
+    std::size_t i = 0;
+    model_.visit_linears([&](ops::Linear& layer) { layer = layers_[i++]; });
+  }
+  KeptLayers(const KeptLayers&) = delete;
+  KeptLayers& operator=(const KeptLayers&) = delete;
+
+ private:
+  Model& model_;
+  std::vector<ops::Linear> layers_;
+};
+
+Divergence cost_of(const MergeFlags& flags, const ops::Context& context, Model& candidate,
+                   Model& reference, const Progress& progress) {
+  const KeptLayers kept(candidate);  // they are saved afterwards
+  if (context.device != nullptr) {
+    move_model(reference, flags.model, *context.device);
+    move_model(candidate, flags.model, *context.device);
+  }
   const auto tokenizer = load_tokenizer(flags.model, reference.config());
   auto ids = tokenizer->encode(flags.text.empty() ? std::string(evaluation_sample())
                                                   : read_utf8(flags.text));
@@ -63,7 +98,7 @@ Divergence cost_of(const MergeFlags& flags, const Model& candidate, const Model&
   options.model_adds_bos = tokenizer->adds_bos();
   options.bos_id = tokenizer->bos_id();
   options.progress = progress;
-  return divergence({&candidate, {}}, {&reference, {}}, ids, options);
+  return divergence({&candidate, context}, {&reference, context}, ids, options);
 }
 
 void print(const MergeFlags& flags, const Divergence& cost) {
@@ -93,6 +128,7 @@ void run(const MergeFlags& flags) {
   if (is_shape(flags.model))
     throw InputError(flags.model, "weights", "random ones", "a checkpoint folder");
   compress::check_target(flags.output);
+  const ops::Context context = context_of(flags);
   const bool quantises = !flags.weights.weights.empty();
   LoadOptions options;
   options.weights = flags.weights.plan(flags.model);
@@ -111,13 +147,14 @@ void run(const MergeFlags& flags) {
   compress::save_dense(flags.model, merged(*reference), dense.path(), options.progress);
   const std::string dense_name = dense.path().string();
   if (!quantises) {
-    print(flags, cost_of(flags, *load_model(dense_name, as_stored), *reference, options.progress));
+    print(flags, cost_of(flags, context, *load_model(dense_name, as_stored), *reference,
+                         options.progress));
     dense.become(beside);
     return;
   }
   const auto calibration = flags.weights.calibration(dense_name);
   const auto candidate = flags.weights.load(dense_name, options, calibration);
-  print(flags, cost_of(flags, *candidate, *reference, options.progress));
+  print(flags, cost_of(flags, context, *candidate, *reference, options.progress));
   compress::save_quantized(*candidate, dense.path(), options,
                            calibration.value_or(compress::CalibrationOptions{}), flags.output,
                            options.progress);
@@ -145,7 +182,11 @@ void add_merge(CLI::App& app) {
       "UTF-8 text that the cost is judged on (default: the later chapters built in)");
   command->add_option("--limit-tokens", flags->limit_tokens, "Only the first N tokens of the text")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  add_cpu_device_flag(*command, "run, eval and bench take the folder with --device cuda");
+  command
+      ->add_option(
+          "--device", flags->device,
+          "Where the cost is judged: cpu, cuda or cuda:N; the addition itself is on the CPU")
+      ->capture_default_str();
   command->add_option("-t,--threads", flags->threads, "Threads (0: every core)")
       ->check(CLI::Range(0, 4096));
   add_format_flag(*command, flags->format);

@@ -17,6 +17,8 @@ namespace plimsoll::ops {
 /// it, also where the forward's product is int8's.)
 void linear_input_backward(const quant::Matrix& weight, const Tensor& dy, Tensor& dx,
                            float scale = 1);
+/// The same through a layer's own weights, wherever they lie.
+void linear_input_backward(const Linear& layer, const Tensor& dy, Tensor& dx);
 /// dw [out, in] += scale * dy^T x.
 void linear_weight_backward(const Tensor& dy, const Tensor& x, Tensor& dw, float scale = 1);
 /// db [out] += sum of dy's rows.
@@ -34,6 +36,10 @@ void swiglu_backward(const Tensor& gate, const Tensor& up, const Tensor& dy, Ten
 void gelu_backward(const Tensor& x, const Tensor& dy, bool tanh_form, Tensor& dx);
 /// dtable[ids[i]] += dy[i].
 void embedding_backward(std::span<const std::int32_t> ids, const Tensor& dy, Tensor& dtable);
+/// dx's columns [begin, begin + dy.dim(1)) += dy.
+void columns_backward(const Tensor& dy, std::int64_t begin, Tensor& dx);
+/// dx += dropout(dy, share, seed)
+void dropout_backward(const Tensor& dy, double share, std::uint64_t seed, Tensor& dx);
 
 /// Whole sequences one after the other in a flat list of rows: where each begins, and the end.
 using SequenceBounds = std::vector<std::int64_t>;
@@ -44,16 +50,19 @@ struct TrainingAttention {
   SequenceBounds bounds;
   AttentionSettings settings;
   std::int64_t head_dim = 0;
-  Tensor out;      // as q
-  Tensor log_sum;  // [rows * heads], of which a sequence has a contiguous piece
+  Tensor out;                // as q
+  Tensor log_sum;            // [rows * heads], in the kernel's order
+  Tensor bounds_there = {};  // on a GPU: `bounds` as it reads them
 };
 /// Fills `out` and `log_sum`.
 void training_attention(TrainingAttention& attention);
 void training_attention_backward(const TrainingAttention& attention, const Tensor& dout, Tensor& dq,
                                  Tensor& dk, Tensor& dv);
 
-/// Replaces logits [rows, vocab] by the gradient of weight * sum of losses; returns that sum of
-/// losses (without the weight), in nats. Weight 0: the loss alone.
-double cross_entropy(Tensor& logits, std::span<const std::int32_t> targets, float weight);
+/// Replaces logits [rows, vocab] by the gradient of weight * sum of losses, and adds that sum of
+/// losses (without the weight), in nats, to `total`, an f64 that lies where the logits do. Weight
+/// 0: the loss alone.
+void cross_entropy(Tensor& logits, std::span<const std::int32_t> targets, float weight,
+                   Tensor& total);
 
 }  // namespace plimsoll::ops

@@ -74,6 +74,8 @@ class DeviceTokens {
   virtual std::vector<std::int32_t> read() = 0;
 };
 
+class TrainingDevice;
+
 /// Everything is enqueued in order and waited for only where it is said. Tensors that operations
 /// return lie in memory that is used again once they are gone.
 class Device : public DeviceMemory {
@@ -142,6 +144,9 @@ class Device : public DeviceMemory {
   /// The likeliest id of each row of logits [rows, vocab] into rows.ids and `tokens`, -1 where one
   /// is not finite; and positions one further.
   virtual void choose(const Tensor& logits, const DeviceRows& rows, DeviceTokens& tokens) = 0;
+
+  /// InputError where the GPU is too old for its kernels.
+  virtual TrainingDevice& training() = 0;
 
   /// What enqueue() enqueues, captured and not run. Its tensors' memory is the graph's own.
   virtual std::unique_ptr<DeviceGraph> capture(const std::function<void()>& enqueue) = 0;

@@ -1,7 +1,6 @@
 #include "ops/layer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "core/trace.h"
@@ -9,16 +8,6 @@
 namespace plimsoll::ops {
 
 namespace {
-
-/// Columns [begin, begin + width) of x.
-Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t width) {
-  Tensor y = Tensor::empty(DType::f32, {x.dim(0), width});
-  for (std::int64_t row = 0; row < x.dim(0); ++row) {
-    std::memcpy(y.data<float>() + row * width, x.data<float>() + row * x.dim(1) + begin,
-                static_cast<std::size_t>(width) * sizeof(float));
-  }
-  return y;
-}
 
 std::int64_t blocks_of(const SequenceRows& rows) {
   return static_cast<std::int64_t>(rows.sequence->table().size());

@@ -14,6 +14,7 @@
 #include "kernels/panels/panels.h"
 #include "ops/device.h"
 #include "ops/elementwise.h"
+#include "ops/training_device.h"
 
 namespace plimsoll::ops {
 
@@ -100,6 +101,7 @@ Tensor linear(const Context& context, const Tensor& x, const Linear& layer) {
     return context.device->products(context, x.to_device(*context.device, "an input"), nullptr,
                                     layers);
   }
+  if (TrainingDevice* gpu = training_device(x)) return gpu->linear(x, layer);
   const quant::Matrix& w = layer.weight;
   PLIMSOLL_CHECK(x.dtype() == DType::f32 && x.shape().size() == 2 && x.dim(1) == w.columns,
                  "{}: x is {}, W is [{}, {}]", layer.name, to_string(x.shape()), w.rows, w.columns);

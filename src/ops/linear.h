@@ -34,7 +34,8 @@ struct Linear {
   std::shared_ptr<const DeviceLinear> device = nullptr;
 };
 
-/// x [rows, in] f32 -> [rows, out] f32, both where the context runs.
+/// x [rows, in] f32 -> [rows, out] f32, both where the context runs. A context without a device and
+/// an x on a GPU is training there: the adapters are then fp32 matrices beside the packed weights.
 Tensor linear(const Context& context, const Tensor& x, const Linear& layer);
 
 /// Rearranges a stored matrix for the kernels, where this CPU has any that want it; false where

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/device_memory.h"
 #include "storage/json.h"
 #include "storage/safetensors.h"
 #include "storage/safetensors_writer.h"
@@ -56,7 +57,7 @@ void write_checkpoint(const fs::path& folder, const Parameters& parameters, std:
                            {{"step", std::to_string(step)}, {"recipe", recipe}});
   for (const Part& part : kParts) {
     for (const Parameter& parameter : parameters.all())
-      writer.write(part.prefix + parameter.name, parameter.*part.tensor);
+      writer.write(part.prefix + parameter.name, (parameter.*part.tensor).to_host());
   }
   writer.finish();
 }
@@ -85,7 +86,12 @@ std::optional<std::int64_t> read_checkpoint(const fs::path& folder, Parameters& 
   for (const Part& part : kParts) {
     for (Parameter& parameter : parameters.all()) {
       const Tensor stored = file.tensor(part.prefix + parameter.name);
-      std::ranges::copy(stored.span<float>(), (parameter.*part.tensor).span<float>().begin());
+      Tensor& to = parameter.*part.tensor;
+      if (to.device() != nullptr) {
+        to.device()->upload(stored.raw(), to.raw(), to.bytes());
+      } else {
+        std::ranges::copy(stored.span<float>(), to.span<float>().begin());
+      }
     }
   }
   return step;

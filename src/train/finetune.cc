@@ -6,7 +6,6 @@
 
 #include "core/quote.h"
 #include "core/rng.h"
-#include "kernels/adamw/adamw.h"
 #include "train/checkpoint.h"
 #include "train/loss.h"
 
@@ -16,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What layers may keep for their backward before recomputation sets in.
+// What layers may keep for their backward before recomputation sets in, on the CPU.
 constexpr std::int64_t kKeptBytes = std::int64_t{512} << 20;
 
 double seconds_since(Clock::time_point start) {
@@ -53,6 +52,10 @@ class Run {
     } else {
       add_dense(*network_, options.trained, result_.parameters);
     }
+    if (options.device != nullptr) {
+      network_->move_to(*options.device, result_.parameters);
+      kept_bytes_ = options.device->free_bytes() / 2;
+    }
   }
 
   FinetuneResult go() {
@@ -78,6 +81,7 @@ class Run {
       if (done > saved_) save(done);
       throw;
     }
+    result_.parameters.move_back();
     result_.metrics = metrics_.rows();
     return std::move(result_);
   }
@@ -118,7 +122,7 @@ class Run {
     const std::int64_t kept =
         batch.rows() * network_->kept_per_row() * network_->config().layers * 4;
     return options_.recompute == Recompute::always ||
-           (options_.recompute == Recompute::automatic && kept > kKeptBytes);
+           (options_.recompute == Recompute::automatic && kept > kept_bytes_);
   }
 
   void train_step(std::int64_t step) {
@@ -148,7 +152,9 @@ class Run {
     if (!std::isfinite(norm)) refuse(step, "norm of the gradients", norm);
     const double rate =
         rate_of_step(options_.schedule, options_.rate, step, options_.steps, options_.warmup);
-    update(step, rate, options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1);
+    parameters.update({step, rate, options_.weight_decay,
+                       options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1});
+    if (options_.device != nullptr) options_.device->synchronize();
     const double seconds = seconds_since(start);
     result_.seconds += seconds;
     ++result_.steps;
@@ -156,23 +162,11 @@ class Run {
     const double speed = static_cast<double>(rows) / seconds;
     status_ = fmt::format("training, loss {:.3f}, {:.0f} tokens/s", mean, speed);
     if (step % options_.log_every == 0 || step == options_.steps) {
-      metrics_.add({{"step", step}, {"loss", mean}, {"lr", rate}, {"tokens_per_second", speed}});
-    }
-  }
-
-  void update(std::int64_t step, double rate, double gradient_scale) {
-    for (Parameter& parameter : result_.parameters.all()) {
-      kernels::AdamWArgs args;
-      args.values = parameter.value.data<float>();
-      args.gradients = parameter.gradient.data<float>();
-      args.mean = parameter.mean.data<float>();
-      args.square = parameter.square.data<float>();
-      args.count = parameter.value.size();
-      args.step = step;
-      args.rate = rate;
-      args.weight_decay = parameter.value.shape().size() > 1 ? options_.weight_decay : 0;
-      args.gradient_scale = gradient_scale;
-      kernels::adamw(args);
+      metrics_.add({{"step", step},
+                    {"loss", mean},
+                    {"lr", rate},
+                    {"tokens_per_second", speed},
+                    {"device", options_.device != nullptr ? options_.device->name() : "cpu"}});
     }
   }
 
@@ -183,6 +177,7 @@ class Run {
   FinetuneResult result_;
   std::string status_ = "training";
   std::int64_t saved_ = 0;  // step of the last checkpoint
+  std::int64_t kept_bytes_ = kKeptBytes;
 };
 
 }  // namespace

@@ -29,7 +29,9 @@ struct FinetuneOptions {
   double weight_decay = 0;                     // of matrices; vectors never decay
   double clip = 0;                             // largest norm of all gradients together; 0: any
   std::uint64_t seed = 0;                      // of the adapters' beginning and of dropout
-  Recompute recompute = Recompute::automatic;  // automatic: where layers would keep over 512 MB
+  Recompute recompute = Recompute::automatic;  // automatic: where layers would keep over 512 MB, on
+                                               // a GPU over half of what is free
+  ops::Device* device = nullptr;               // the GPU to train on; nullptr: the CPU
 
   /// Checkpoints, metrics.jsonl, and the result; must exist. Empty: nothing is written.
   std::filesystem::path folder;
@@ -57,8 +59,8 @@ struct FinetuneResult {
 };
 
 /// Trains. `model` itself is not changed. InputError as add_adapters and add_dense have it, when
-/// the loss is not finite (naming the step; the last good checkpoint stays), and when a file cannot
-/// be written. Interrupted leaves a checkpoint.
+/// the loss is not finite (naming the step; the last good checkpoint stays), when a file cannot be
+/// written, and as Network::move_to() has it. Interrupted leaves a checkpoint.
 FinetuneResult finetune(const Model& model, const Dataset& data, const FinetuneOptions& options);
 
 }  // namespace plimsoll::train

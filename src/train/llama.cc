@@ -14,7 +14,7 @@ class LlamaNetwork : public Network {
       : Network(config), w_(std::move(weights)) {}
 
   StepInputs prepare(const TrainingBatch& batch) const override {
-    return {&batch, ops::rope_table(batch.positions, w_.frequencies)};
+    return {&batch, ops::rope_table(batch.positions, w_.frequencies, device())};
   }
 
   Value embed(Tape& tape, const StepInputs& inputs) const override {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/model.h"
+#include "train/parameters.h"
 #include "train/tape.h"
 
 namespace plimsoll::train {
@@ -62,11 +63,19 @@ class Network {
   /// visited as a linear layer's weight, but here as the embedding.
   virtual void visit_others(const std::function<void(const NamedTensor&)>& visit) = 0;
 
+  /// Moves what is computed with to a GPU: `parameters` and what they do not have, weights packed
+  /// in their own format. The model keeps its own. InputError where there is not the memory, or no
+  /// kernel for a width or a format.
+  void move_to(ops::Device& device, Parameters& parameters);
+  /// nullptr: the host's memory.
+  ops::Device* device() const { return device_; }
+
  protected:
   explicit Network(ModelConfig config) : config_(std::move(config)) {}
 
  private:
   ModelConfig config_;
+  ops::Device* device_ = nullptr;
 };
 
 std::unique_ptr<Network> make_network(const Model& model);

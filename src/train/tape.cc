@@ -1,24 +1,11 @@
 #include "train/tape.h"
 
-#include <cstring>
-
-#include "core/rng.h"
-#include "core/threads.h"
-
 namespace plimsoll::train {
 
 namespace {
 
 Tensor zeros_like(const Tensor& tensor) {
-  return Tensor::zeros(DType::f32, tensor.shape());
-}
-
-/// Columns [begin, begin + narrow.dim(1)) of `wide` to or from `narrow`.
-template <class Copy>
-void for_rows(const Tensor& narrow, const Tensor& wide, std::int64_t begin, const Copy& copy) {
-  const std::int64_t width = narrow.dim(1);
-  for (std::int64_t row = 0; row < narrow.dim(0); ++row)
-    copy(row * width, row * wide.dim(1) + begin, width);
+  return ops::zeros_beside(tensor, tensor.shape());
 }
 
 std::uint64_t hash_of(const std::string& name) {
@@ -27,19 +14,8 @@ std::uint64_t hash_of(const std::string& name) {
   return hash;
 }
 
-/// x with elements left out and the others scaled up, the same ones for the same key and name.
-Tensor dropped(const Tensor& x, const Dropout& dropout, const std::string& name) {
-  Tensor y = Tensor::empty(DType::f32, x.shape());
-  const auto keep = static_cast<float>(1 / (1 - dropout.share));
-  const std::uint64_t seed = dropout.key ^ hash_of(name);
-  parallel_for(x.dim(0), 8, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      Rng rng(seed, static_cast<std::uint64_t>(row));
-      for (std::int64_t i = row * x.dim(1); i < (row + 1) * x.dim(1); ++i)
-        y.data<float>()[i] = rng.uniform() < dropout.share ? 0.0f : keep * x.data<float>()[i];
-    }
-  });
-  return y;
+std::uint64_t seed_of(const Dropout& dropout, const std::string& name) {
+  return dropout.key ^ hash_of(name);
 }
 
 /// The layer's adapters alone, as a layer.
@@ -58,7 +34,7 @@ void low_rank_backward(const Parameters& parameters, const ops::LowRank& adapter
   Tensor da = parameters.gradient_of(adapter.a.codes), db = parameters.gradient_of(adapter.b.codes);
   if (db.defined()) ops::linear_weight_backward(dy, product(x, adapter.a), db, adapter.scale);
   if (!da.defined() && dx == nullptr) return;
-  Tensor du = Tensor::zeros(DType::f32, {dy.dim(0), adapter.a.rows});
+  Tensor du = ops::zeros_beside(dy, {dy.dim(0), adapter.a.rows});
   ops::linear_input_backward(adapter.b, dy, du, adapter.scale);
   if (da.defined()) ops::linear_weight_backward(du, x, da);
   if (dx != nullptr) ops::linear_input_backward(adapter.a, du, *dx);
@@ -73,11 +49,12 @@ void linear_backward(const Parameters& parameters, const ops::Linear& layer, con
     for (const ops::LowRank& adapter : layer.adapters)
       low_rank_backward(parameters, adapter, x, dy, dx);
   } else {
-    const Tensor seen = dropped(x, dropout, layer.name);
+    const std::uint64_t seed = seed_of(dropout, layer.name);
+    const Tensor seen = ops::dropout(x, dropout.share, seed);
     Tensor dseen = zeros_like(x);
     for (const ops::LowRank& adapter : layer.adapters)
       low_rank_backward(parameters, adapter, seen, dy, dx != nullptr ? &dseen : nullptr);
-    if (dx != nullptr) ops::add(*dx, dropped(dseen, dropout, layer.name));
+    if (dx != nullptr) ops::dropout_backward(dseen, dropout.share, seed, *dx);
   }
   Tensor dw = parameters.gradient_of(layer.weight.codes);
   if (dw.defined()) ops::linear_weight_backward(dy, x, dw);
@@ -85,7 +62,7 @@ void linear_backward(const Parameters& parameters, const ops::Linear& layer, con
     Tensor db = parameters.gradient_of(layer.bias);
     if (db.defined()) ops::linear_bias_backward(dy, db);
   }
-  if (dx != nullptr) ops::linear_input_backward(layer.weight, dy, *dx);
+  if (dx != nullptr) ops::linear_input_backward(layer, dy, *dx);
 }
 
 Tensor& Node::gradient_to_add_to() {
@@ -124,7 +101,7 @@ Value Tape::linear(const Value& x, const ops::Linear& layer) {
   const bool wanted = x->wanted || trained(layer);
   if (dropout_.share > 0 && !layer.adapters.empty()) {
     Tensor sum = ops::linear({}, x->value, without_adapters(layer));
-    const Tensor seen = dropped(x->value, dropout_, layer.name);
+    const Tensor seen = ops::dropout(x->value, dropout_.share, seed_of(dropout_, layer.name));
     for (const ops::LowRank& adapter : layer.adapters)
       ops::add_scaled(sum, product(product(seen, adapter.a), adapter.b), adapter.scale);
     y = result(std::move(sum), wanted);
@@ -198,7 +175,7 @@ Value Tape::add(const Value& x, const Value& y) {
       if (x->gradient.defined()) {
         ops::add(x->gradient, sum->gradient);
       } else if (x->wanted) {
-        x->gradient = sum->gradient.clone();
+        x->gradient = ops::copy_of(sum->gradient);
       }
       y->gradient = sum->gradient;
     });
@@ -207,7 +184,7 @@ Value Tape::add(const Value& x, const Value& y) {
 }
 
 Value Tape::swiglu(const Value& gate, const Value& up) {
-  Value y = result(gate->value.clone(), gate->wanted || up->wanted);
+  Value y = result(ops::copy_of(gate->value), gate->wanted || up->wanted);
   ops::swiglu(y->value, up->value);
   if (y->wanted) {
     note([gate, up, y] {
@@ -219,7 +196,7 @@ Value Tape::swiglu(const Value& gate, const Value& up) {
 }
 
 Value Tape::gelu(const Value& x, bool tanh_form) {
-  Value y = result(x->value.clone(), x->wanted);
+  Value y = result(ops::copy_of(x->value), x->wanted);
   ops::gelu(y->value, tanh_form);
   if (y->wanted) {
     note([x, y, tanh_form] {
@@ -230,20 +207,9 @@ Value Tape::gelu(const Value& x, bool tanh_form) {
 }
 
 Value Tape::columns(const Value& x, std::int64_t begin, std::int64_t width) {
-  Value y = result(Tensor::empty(DType::f32, {x->value.dim(0), width}), x->wanted);
-  for_rows(y->value, x->value, begin, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
-    std::memcpy(y->value.data<float>() + to, x->value.data<float>() + from,
-                static_cast<std::size_t>(count) * sizeof(float));
-  });
-  if (y->wanted) {
-    note([x, y, begin] {
-      Tensor& dx = x->gradient_to_add_to();
-      for_rows(y->gradient, dx, begin, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-        for (std::int64_t i = 0; i < count; ++i)
-          dx.data<float>()[to + i] += y->gradient.data<float>()[from + i];
-      });
-    });
-  }
+  Value y = result(ops::columns(x->value, begin, width), x->wanted);
+  if (y->wanted)
+    note([x, y, begin] { ops::columns_backward(y->gradient, begin, x->gradient_to_add_to()); });
   return y;
 }
 

@@ -1,47 +1,16 @@
 // Training against PEFT's: first gradients and the losses of six steps (tests/golden/*-lora).
 #include <gtest/gtest.h>
 
-#include "kernels/adamw/adamw.h"
 #include "model/load_model.h"
-#include "storage/safetensors.h"
-#include "support/support.h"
-#include "train/loss.h"
-#include "train/trainable.h"
+#include "train/peft_fixture.h"
 
 namespace plimsoll::train {
 namespace {
 
-constexpr std::array kBases{"mistral-tiny", "gpt2-tiny"};
-
-struct Fixture {
-  explicit Fixture(const std::string& base, const LoadOptions& load = {})
-      : expected(SafetensorsFile::open(test::golden(base + "-lora/expected.safetensors"))) {
-    const auto model = load_model(test::golden(base).string(), load);
-    attach_adapter(*model, base, load_adapter(test::golden(base + "-lora")), 1);
-    network = make_network(*model);
-    add_existing_adapters(*network, parameters);
-    const Tensor ids = expected.tensor("input_ids");
-    for (std::int64_t row = 0; row < ids.dim(0); ++row) {
-      const Tensor line = ids.rows(row, row + 1);
-      batch.add(std::vector<std::int32_t>(line.data<std::int64_t>(),
-                                          line.data<std::int64_t>() + line.size()));
-    }
-  }
-
-  double mean_loss_and_gradient(bool recompute, Dropout dropout = {}) {
-    parameters.clear_gradients();
-    const auto count = static_cast<float>(batch.scored());
-    return loss_and_gradient(*network, batch, parameters, {1 / count, recompute, dropout}) / count;
-  }
-
-  SafetensorsFile expected;
-  std::unique_ptr<Network> network;
-  Parameters parameters;
-  TrainingBatch batch;
-};
+using Fixture = PeftFixture;
 
 TEST(Training, FirstGradientsAreThoseOfPeft) {
-  for (const std::string base : kBases) {
+  for (const std::string base : kPeftBases) {
     for (const bool recompute : {false, true}) {
       Fixture f(base);
       const double loss = f.mean_loss_and_gradient(recompute);
@@ -59,21 +28,14 @@ TEST(Training, FirstGradientsAreThoseOfPeft) {
 }
 
 TEST(Training, SixStepsHaveTheLossesOfPeft) {
-  for (const std::string base : kBases) {
+  for (const std::string base : kPeftBases) {
     Fixture f(base);
     const Tensor losses = f.expected.tensor("losses");
     ASSERT_EQ(losses.size(), 6);
     for (std::int64_t step = 1; step <= 6; ++step) {
       const double loss = f.mean_loss_and_gradient(false);
       EXPECT_NEAR(loss, losses.data<double>()[step - 1], 1e-4) << base << " step " << step;
-      for (Parameter& p : f.parameters.all()) {
-        kernels::AdamWArgs args{p.value.data<float>(), p.gradient.data<float>(),
-                                p.mean.data<float>(),  p.square.data<float>(),
-                                p.value.size(),        step};
-        args.rate = 1e-2;
-        args.weight_decay = 0.01;
-        kernels::adamw(args);
-      }
+      f.parameters.update({step, 1e-2, 0.01, 1});
     }
   }
 }
@@ -172,7 +134,7 @@ TEST(Training, RowsThatAreNotScoredDoNotCount) {
 }
 
 TEST(Training, GoesOnFromAnAdapter) {
-  for (const std::string base : kBases) {
+  for (const std::string base : kPeftBases) {
     Fixture f(base);
     const Adapter beginning = load_adapter(test::golden(base + "-lora"));
     const std::vector<float> before(beginning.layers[0].b.span<float>().begin(),

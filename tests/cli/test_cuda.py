@@ -23,11 +23,9 @@ class Refused(CommandTest):
         self.assert_refused(["run", MODELS / "draft", "-p", "x", "--device", "cuda:x"], "cuda:x", "cpu, cuda or cuda:N")
 
     def test_commands_that_compute_on_the_cpu_say_so(self):
-        for command in (["finetune", MODELS / "draft", "--data", "x", "-o", self.folder / "x"],
-                        ["quantize", MODELS / "draft", "--weights", "nf4", "-o", self.folder / "x"],
-                        ["merge", MODELS / "draft", "--adapter", "x", "-o", self.folder / "x"]):
-            self.assert_refused([*command, "--device", "cuda"], "--device", "cpu", command[0], "--device cuda")
-            self.assertFalse((self.folder / "x").exists())
+        quantize = ["quantize", MODELS / "draft", "--weights", "nf4", "-o", self.folder / "x"]
+        self.assert_refused([*quantize, "--device", "cuda"], "--device", "cpu", "quantize", "--device cuda")
+        self.assertFalse((self.folder / "x").exists())
         for command in (["info", MODELS / "draft"], ["tokenize", MODELS / "draft", "-p", "x"]):
             self.assert_refused([*command, "--device", "cuda"], "--device")
 
@@ -36,6 +34,14 @@ class Refused(CommandTest):
         said = self.succeed("doctor").stdout.decode()
         self.assertEqual(report["devices"], ["cpu", *(gpu["device"] for gpu in report["gpus"])])
         if not report["gpus"]:
+            text = self.folder / "text.txt"
+            text.write_text("The captain went down to the sea.\n" * 50)
+            arguments = ["finetune", MODELS / "draft", "--data", text, "-o", self.folder / "x", "--device"]
+            merge = ["merge", GOLDEN / "mistral-tiny", "--adapter", GOLDEN / "mistral-tiny-lora", "-o",
+                     self.folder / "x", "--device"]
+            for command in (arguments, merge):
+                self.assert_refused([*command, "cuda"], "--device", "expected cpu: no GPU can be used")
+            self.assertFalse((self.folder / "x").exists())
             self.assertRegex(said, r"(?m)^GPU       none: .+$")
             self.assert_refused(["logits", MODELS / "draft", "--ids", "1", "-o", self.folder / "x", "--device", "cuda"],
                                 "--device", "cuda", "cpu")

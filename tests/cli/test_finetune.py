@@ -22,13 +22,16 @@ def limited_files(size):
 
 
 class Finetune(CommandTest):
+    device = "cpu"
+
     def setUp(self):
         super().setUp()
         self.text = self.folder / "text.txt"
         self.text.write_text(TEXT)
 
     def arguments(self, output, *flags, model=DRAFT, data=None):
-        return ["finetune", model, "--data", data or self.text, "-o", output, *FAST, *flags]
+        return ["finetune", model, "--data", data or self.text, "-o", output, "--device", self.device,
+                *FAST, *flags]
 
     def finetune(self, name, *flags, **more):
         output = self.folder / name
@@ -39,7 +42,8 @@ class Finetune(CommandTest):
     def test_adapter_learns_and_is_used(self):
         output, result, rows = self.finetune("adapter", "--steps", 10, "--rank", 4, "--lr", "3e-3")
         self.assertEqual({"step": 0}.items() & rows[0].items(), {("step", 0)})
-        self.assertEqual([set(row) for row in rows[1:-1]], [{"step", "loss", "lr", "tokens_per_second"}] * 10)
+        self.assertEqual([set(row) for row in rows[1:-1]],
+                         [{"step", "loss", "lr", "tokens_per_second", "device"}] * 10)
         self.assertEqual([row["step"] for row in rows[1:]], [*range(1, 11), 10])
         for row in (rows[0], rows[-1]):
             self.assertAlmostEqual(math.exp(row["eval_nll"]), row["eval_ppl"], delta=1e-6 * row["eval_ppl"])
@@ -311,11 +315,54 @@ class Finetune(CommandTest):
                                 preexec_fn=limited_files(1 << 6))
 
 
+class FinetuneOnTheGpu(Finetune):
+    """All of the above once more."""
+    device = "cuda"
+
+    def setUp(self):
+        super().setUp()
+        if not self.json_of("doctor")["gpus"]:
+            self.skipTest("no GPU")
+
+    def test_losses_are_the_cpus(self):
+        # Operands of products are rounded to 2^-11 on a GPU; a step's loss follows from the steps before.
+        for number, flags in enumerate((["--weights", "nf4-dq", "--dropout", "0.1", "--pack"], ["--weights", "fp16"],
+                                        ["--train", "full", "--lr", "1e-3"],
+                                        ["--weights", "int4", "--recompute", "on", "--grad-accum", 2])):
+            with self.subTest(flags=flags):
+                flags = ["--steps", 6, *flags]
+                _, result, there = self.finetune(f"gpu-{number}", *flags)
+                self.device = "cpu"
+                _, _, here = self.finetune(f"cpu-{number}", *flags)
+                self.device = "cuda"
+                self.assertEqual([row["step"] for row in there], [row["step"] for row in here])
+                for mine, theirs in zip(there, here):
+                    for name in ("loss", "eval_nll"):
+                        if name in theirs:
+                            self.assertAlmostEqual(mine[name], theirs[name], delta=1e-2)
+                self.assertNotEqual(result["device"], "cpu")
+                self.assertGreater(result["peak_memory_bytes"], 0)
+
+    def test_another_device_does_not_resume(self):
+        output = self.folder / "run"
+        process = self.start(output, "--steps", 4000, "--checkpoint-every", 1)
+        while not (output / "training-state.safetensors").exists():
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        self.device = "cpu"
+        self.assert_refused(self.arguments(output, "--steps", 4000, "--checkpoint-every", 1, "--resume"), "device: found")
+
+
 class Merge(CommandTest):
+    device = "cpu"
+
     def test_dense_is_the_adapter_beside_the_weights(self):
         trained = self.trained()
         merged = self.folder / "merged"
-        cost = self.json_of("merge", DRAFT, "--adapter", trained, "-o", merged, "--limit-tokens", 600)
+        cost = self.json_of("merge", DRAFT, "--adapter", trained, "-o", merged, "--limit-tokens", 600, "--device",
+                            self.device)
         self.assertLess(cost["kl_mean"], 1e-3)  # bf16 weights
         self.assertAlmostEqual(cost["ppl"], cost["reference_ppl"], delta=0.01 * cost["ppl"])
         self.assert_same_logits(["--adapter", trained], merged, 0.05)
@@ -327,7 +374,7 @@ class Merge(CommandTest):
         trained = self.trained()
         merged = self.folder / "merged"
         cost = self.json_of("merge", DRAFT, "--adapter", trained, "-o", merged, "--weights", "int8", "--limit-tokens",
-                            600)
+                            600, "--device", self.device)
         self.assertEqual(cost["weights"], "int8")
         self.assertLess(cost["kl_mean"], 0.1)
         self.assertIn("quantization_config", json.loads((merged / "config.json").read_text()))
@@ -360,6 +407,16 @@ class Merge(CommandTest):
             self.succeed(*arguments, "--ids", "1,415,3020,17", "-o", out)
             logits.append(read_safetensors(out)["logits"][1])
         self.assertLess(relative_to_largest(logits[1], logits[0]), tolerance)
+
+
+class MergeOnTheGpu(Merge):
+    """All of the above, judged there."""
+    device = "cuda"
+
+    def setUp(self):
+        super().setUp()
+        if not self.json_of("doctor")["gpus"]:
+            self.skipTest("no GPU")
 
 
 if __name__ == "__main__":

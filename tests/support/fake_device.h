@@ -65,6 +65,7 @@ class FakeDevice : public ops::Device {
   void advise_memory(std::function<std::string(std::uint64_t)> wanted) override {
     advice = std::move(wanted);
   }
+  ops::TrainingDevice& training() override { PLIMSOLL_CHECK(false); }
   void pack(std::span<ops::Linear* const> layers, ops::Joined) override {
     ++packed;
     const auto together = weights();

@@ -97,6 +97,16 @@ double CudaDevice::dense_gops() {
   return kTera * cuda::cublas_rate(kSize, kRepeats);
 }
 
+TrainingDevice& CudaDevice::training() {
+  constexpr int kAmpere = 80;
+  if (facts_.compute_capability < kAmpere) {
+    throw InputError("--device", "GPU to train on",
+                     fmt::format("{} of sm_{}", facts_.name, facts_.compute_capability),
+                     "sm_80 or later, or cpu");
+  }
+  return training_;
+}
+
 std::string CudaDevice::pci_bus_id() const {
   char id[32] = {};
   PLIMSOLL_CUDA_CHECK(cudaDeviceGetPCIBusId(id, sizeof id, facts_.index));

@@ -12,6 +12,7 @@
 #include "kernels/gemv/gemv_cuda.h"
 #include "kernels/low_rank/low_rank_cuda.h"
 #include "ops/cuda/scratch_cuda.h"
+#include "ops/cuda/training_cuda.h"
 #include "ops/cuda/uploader_cuda.h"
 #include "ops/device.h"
 
@@ -85,6 +86,7 @@ class CudaDevice : public Device {
   void advise_memory(std::function<std::string(std::uint64_t lacking)> advice) override {
     cuda::set_memory_advice(std::move(advice));
   }
+  TrainingDevice& training() override;
 
   void pack(std::span<Linear* const> layers, Joined joined) override;
   void twin(const DeviceLinear& like, std::span<Linear* const> layers) override;
@@ -109,9 +111,18 @@ class CudaDevice : public Device {
 
   std::unique_ptr<DeviceGraph> capture(const std::function<void()>& enqueue) override;
 
+  // For training_cuda.h.
+  cudaStream_t stream() const { return stream_.get(); }
+  /// Uninitialised, for as long as it is held; InputError naming `what` where there is not enough.
+  std::shared_ptr<std::byte> workspace(std::size_t bytes, std::string_view what) {
+    return scratch_->take(bytes, what);
+  }
+  Tensor pooled(DType dtype, Shape shape);
+
  private:
-  /// For as long as it is held.
-  Tensor activations(std::int64_t rows, std::int64_t width, DType dtype = DType::f32);
+  Tensor activations(std::int64_t rows, std::int64_t width, DType dtype = DType::f32) {
+    return pooled(dtype, {rows, width});
+  }
   /// What `first` hands to the product after it: many rows in the 16 bits they are rounded to
   /// there, unless adapters may want them or invariant numerics forbid kernels for many rows.
   Tensor between(const Context& context, const DeviceLinear& first, std::int64_t rows,
@@ -128,6 +139,7 @@ class CudaDevice : public Device {
   std::byte* prepared(std::string_view purpose, std::size_t bytes);
 
   cuda::Device facts_;
+  CudaTraining training_{*this};
   cuda::Stream stream_;
   std::shared_ptr<Scratch> scratch_ = std::make_shared<Scratch>();
   Uploader uploader_;

@@ -16,10 +16,10 @@
 
 namespace plimsoll::ops {
 
-Tensor CudaDevice::activations(std::int64_t rows, std::int64_t width, DType dtype) {
-  const std::shared_ptr<std::byte> data = scratch_->take(
-      static_cast<std::size_t>(rows * width) * dtype_size(dtype), "a step's activations");
-  return Tensor::on_device(*this, data.get(), dtype, {rows, width}, data);
+Tensor CudaDevice::pooled(DType dtype, Shape shape) {
+  const auto bytes = static_cast<std::size_t>(element_count(shape)) * dtype_size(dtype);
+  const std::shared_ptr<std::byte> data = workspace(bytes, "a step's activations");
+  return Tensor::on_device(*this, data.get(), dtype, std::move(shape), data);
 }
 
 bool CudaDevice::embeds(const Linear& layer) const {
