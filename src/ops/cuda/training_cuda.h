@@ -56,8 +56,8 @@ class CudaTraining : public TrainingDevice {
  private:
   /// The product that `args` says, in TF32, with a workspace.
   void gemm(cuda::GemmArgs args);
-  /// body(rows of W in fp32, the first, one past the last) for all rows: those of packed weights
-  /// are decoded some at a time.
+  /// body(rows of W in fp32, floats from one to the next, the first, one past the last) for all
+  /// rows: those of packed weights are decoded some at a time.
   template <class Body>
   void for_weight_rows(const quant::Matrix& weight, const DeviceLinear* packed, const Body& body);
 

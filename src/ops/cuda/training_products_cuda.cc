@@ -29,12 +29,13 @@ template <class Body>
 void CudaTraining::for_weight_rows(const quant::Matrix& weight, const DeviceLinear* packed,
                                    const Body& body) {
   if (packed == nullptr) {
-    body(weight.codes.address<float>(), 0, weight.rows);
+    body(weight.codes.address<float>(), weight.columns, 0, weight.rows);
     return;
   }
+  const std::int64_t stride = kernels::dequantize::row_columns(packed->weights.view());
   const std::int64_t block =
-      std::min(weight.rows, std::max(kTile, kDecodedAtOnce / weight.columns / kTile * kTile));
-  const Tensor decoded = empty({block, weight.columns});
+      std::min(weight.rows, std::max(kTile, kDecodedAtOnce / stride / kTile * kTile));
+  const Tensor decoded = empty({block, stride});
   kernels::dequantize::Args args;
   args.weights = &packed->weights.view();
   args.element = cuda::Element::f32;
@@ -43,7 +44,7 @@ void CudaTraining::for_weight_rows(const quant::Matrix& weight, const DeviceLine
     args.row_begin = begin;
     args.row_end = std::min(begin + block, weight.rows);
     kernels::dequantize::run(args, device_.stream());
-    body(decoded.address<float>(), begin, args.row_end);
+    body(decoded.address<float>(), stride, begin, args.row_end);
   }
 }
 
@@ -53,18 +54,19 @@ Tensor CudaTraining::linear(const Tensor& x, const Linear& layer) {
                  layer.name, to_string(x.shape()), w.rows, w.columns);
   const DeviceLinear* packed = layer.device.get();
   Tensor y = empty({x.dim(0), w.rows});
-  for_weight_rows(w, packed, [&](const float* rows, std::int64_t begin, std::int64_t end) {
-    gemm({.b_transposed = true,
-          .m = x.dim(0),
-          .n = end - begin,
-          .k = w.columns,
-          .a = x.address<float>(),
-          .lda = w.columns,
-          .b = rows,
-          .ldb = w.columns,
-          .c = y.address<float>() + begin,
-          .ldc = w.rows});
-  });
+  for_weight_rows(
+      w, packed, [&](const float* rows, std::int64_t stride, std::int64_t begin, std::int64_t end) {
+        gemm({.b_transposed = true,
+              .m = x.dim(0),
+              .n = end - begin,
+              .k = w.columns,
+              .a = x.address<float>(),
+              .lda = w.columns,
+              .b = rows,
+              .ldb = stride,
+              .c = y.address<float>() + begin,
+              .ldc = w.rows});
+      });
   const Tensor& bias = packed != nullptr ? packed->bias : layer.bias;
   if (bias.defined()) {
     kernels::DeviceElementwiseArgs args;
@@ -95,19 +97,21 @@ Tensor CudaTraining::linear(const Tensor& x, const Linear& layer) {
 void CudaTraining::linear_input_backward(const quant::Matrix& weight, const DeviceLinear* packed,
                                          const Tensor& dy, Tensor& dx, float scale) {
   PLIMSOLL_CHECK(dy.dim(1) == weight.rows && dx.dim(1) == weight.columns && dx.dim(0) == dy.dim(0));
-  for_weight_rows(weight, packed, [&](const float* rows, std::int64_t begin, std::int64_t end) {
-    gemm({.m = dy.dim(0),
-          .n = weight.columns,
-          .k = end - begin,
-          .alpha = scale,
-          .a = dy.address<float>() + begin,
-          .lda = weight.rows,
-          .b = rows,
-          .ldb = weight.columns,
-          .beta = 1,
-          .c = dx.address<float>(),
-          .ldc = weight.columns});
-  });
+  for_weight_rows(
+      weight, packed,
+      [&](const float* rows, std::int64_t stride, std::int64_t begin, std::int64_t end) {
+        gemm({.m = dy.dim(0),
+              .n = weight.columns,
+              .k = end - begin,
+              .alpha = scale,
+              .a = dy.address<float>() + begin,
+              .lda = weight.rows,
+              .b = rows,
+              .ldb = stride,
+              .beta = 1,
+              .c = dx.address<float>(),
+              .ldc = weight.columns});
+      });
 }
 
 void CudaTraining::linear_weight_backward(const Tensor& dy, const Tensor& x, Tensor& dw,
