@@ -5,6 +5,7 @@
 // usage: kernels_cuda_bench [FORMAT...]     fp16 bf16 fp8 int8 int8-dynamic nf4 nf4-dq int4
 //        kernels_cuda_bench attention       attention and the token's choice instead
 //        kernels_cuda_bench prefill         attention of prompts alone, flash and eager
+//        kernels_cuda_bench rows [FORMAT...] products of 16, 64 and 256 rows over cuBLAS's (nf4-dq)
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -24,6 +25,7 @@
 #include "kernels/gemm_table4/gemm_table4_ref.h"
 #include "kernels/gemv/gemv_cuda.h"
 #include "kernels/product/product_cuda.h"
+#include "kernels/product/product_cuda_bench.h"
 #include "kernels/tile_fma/quantised_cases.h"
 #include "quant/block4.h"
 
@@ -277,10 +279,16 @@ int bench(int count, char** names) {
   if (first == "training") return bench_training(ceiling);
   std::vector<WeightFormat> formats{WeightFormat::fp16, WeightFormat::int8, WeightFormat::nf4_dq,
                                     WeightFormat::nf4,  WeightFormat::int4, WeightFormat::fp8};
+  const bool many_rows = first == "rows";
   if (count > 1) formats.clear();
   formats.reserve(static_cast<std::size_t>(count) + 5);
-  for (int i = 1; i < count; ++i)
+  for (int i = many_rows ? 2 : 1; i < count; ++i)
     formats.push_back(quant::format_from_name(names[i], "the format"));
+  if (many_rows) {
+    if (formats.empty()) formats.push_back(WeightFormat::nf4_dq);
+    bench_many_rows(formats);
+    return 0;
+  }
   for (const WeightFormat format : formats) bench_format(format, ceiling);
   return 0;
 }
