@@ -18,6 +18,15 @@ __device__ inline float4 load_four(const float* x, const void* x16, bool bf16, s
   return {first.x, first.y, second.x, second.y};
 }
 
+/// Two neighbours of the same.
+__device__ inline float2 load_two(const float* x, const void* x16, bool bf16, std::int64_t at) {
+  if (x16 == nullptr) return *reinterpret_cast<const float2*>(x + at);
+  const std::uint32_t bits =
+      *reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint16_t*>(x16) + at);
+  if (bf16) return {__uint_as_float(bits << 16), __uint_as_float(bits & 0xffff0000u)};
+  return __half22float2(*reinterpret_cast<const __half2*>(&bits));
+}
+
 /// One of them.
 __device__ inline float load_one(const float* x, const void* x16, bool bf16, std::int64_t at) {
   if (x16 == nullptr) return x[at];

@@ -50,6 +50,11 @@ bool is_mixed(const DeviceWeights& w, Operand operand) {
   return operand == Operand::s8 && w.outlier_threshold > 0;
 }
 
+/// Tiles of weights of a block.
+int block_tiles(Format format, int tokens) {
+  return is_table(format) ? table_block_tiles(tokens) : kBlockTiles;
+}
+
 Launch launch_of(const DeviceWeights& w, Operand operand, int tokens) {
   if (is_mixed(w, operand)) return mixed_launch(tokens);
   if (is_bytes(w.format)) return byte_launch(w.format, operand, tokens);
@@ -108,11 +113,12 @@ struct Costs {
 };
 constexpr Costs kCosts[] = {
     {32, 0.45, 0.75, 12}, {64, 0.45, 0.75, 13}, {128, 0.8, 0, 14}, {256, 0.7, 0, 15}};
-constexpr Costs kTableCosts[] = {  // unpacking takes longer than products of few tokens
-    {32, 0.58, 1.05, 12},
-    {64, 0.58, 1.05, 13},
-    {128, 1.0, 0, 14},
-    {256, 0.95, 0, 15}};
+/// 4-bit tables: a block is alone, and has twice the weights where tokens are few.
+constexpr Costs kTableCosts[] = {{16, 0.40, 0, 7.1},
+                                 {32, 0.43, 0, 8.8},
+                                 {64, 0.525, 0, 11.7},
+                                 {128, 0.60, 0, 12},
+                                 {256, 0.65, 0, 17}};
 constexpr Costs kEightBitCosts[] = {  // blocks of twice as many columns
     {32, 0.45, 0.6, 12},
     {64, 0.46, 0.62, 12},
@@ -132,16 +138,22 @@ struct Sharing {
   int multiprocessors;
 };
 constexpr Sharing kSharing[] = {{0, 1, 132}, {1, 2, 132}, {3, 4, 120}, {10, 8, 112}};
+constexpr Sharing kTableSharing[] = {{0, 1, 132}, {1, 2, 132}, {2, 3, 117}, {2, 4, 120},
+                                     {2, 5, 110}, {2, 6, 102}, {4, 7, 105}, {5, 8, 120}};
 
 /// The cheapest by this model. An H200 is taken for granted, so that no result depends on the GPU's
 /// number of multiprocessors.
 Division division_of(const DeviceWeights& w, Operand operand, int blocks, int rows) {
-  const int weight_tiles = (w.tiles + kBlockTiles - 1) / kBlockTiles;
   Division best{};
   double least = std::numeric_limits<double>::infinity();
+  const std::span<const Sharing> sharings = is_table(w.format)
+                                                ? std::span<const Sharing>(kTableSharing)
+                                                : std::span<const Sharing>(kSharing);
   for (const Costs& costs : costs_of(w, operand)) {
+    const int block = block_tiles(w.format, costs.tokens);
+    const int weight_tiles = (w.tiles + block - 1) / block;
     const int tiles = (rows + costs.tokens - 1) / costs.tokens * weight_tiles;
-    for (const Sharing& sharing : kSharing) {
+    for (const Sharing& sharing : sharings) {
       if (sharing.splits > 1 && sharing.splits * 4 > blocks) break;
       const int all = tiles * sharing.splits;
       const bool alone = costs.together == 0 || all <= sharing.multiprocessors;
@@ -243,7 +255,8 @@ void run_as(const Args& args, int tokens, int splits, cudaStream_t stream) {
   plan.padded = at.padded;
   plan.blocks = at.blocks;
   plan.token_tiles = (args.rows + tokens - 1) / tokens;
-  plan.weight_tiles = (w.tiles + kBlockTiles - 1) / kBlockTiles;
+  const int tiles = block_tiles(w.format, tokens);
+  plan.weight_tiles = (w.tiles + tiles - 1) / tiles;
   plan.splits = splits;
   plan.share = tokens >= 128 && splits == 1 && plan.weight_tiles > 1;
   plan.weight_scale = quant::kInt8WeightScale;

@@ -32,8 +32,8 @@ std::size_t scratch_bytes(std::int64_t columns, std::int64_t rows);
 /// Arithmetic: x rounded to the operand's type, 8 bits with a scale for each row (its largest
 /// magnitude); sums in fp32, of s8 in s32. s8 of weights with an outlier threshold is LLM.int8()
 /// (quant/int8.h): outliers stay in f16, and with them the other values in the same 32 columns of
-/// the block's tokens. Weights as they are decoded, 4-bit ones rounded to f16 (levels to nine bits
-/// of mantissa, and scales before they are multiplied).
+/// the block's tokens. Weights as they are decoded, 4-bit ones rounded to f16 (levels and
+/// scales before they are multiplied).
 /// Two kernels: the activations' panels, then the product. Three where outliers are looked for.
 void run(const Args& args, cudaStream_t stream);
 

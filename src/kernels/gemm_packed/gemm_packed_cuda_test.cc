@@ -240,6 +240,29 @@ TEST(GemmPackedCuda, ManyTiles) {
   }
 }
 
+// Columns that fill no whole stage of weights, and parts of a cluster that have none; tiles that
+// fill no block; rows that fill none.
+TEST(GemmPackedCuda, TablesWithOddColumnsAndParts) {
+  PLIMSOLL_GPU_OR_SKIP();
+  for (const WeightFormat format : {WeightFormat::nf4, WeightFormat::nf4_dq}) {
+    for (const std::int64_t columns : {64, 448, 1344, 2368}) {
+      const Matrix w = gemv::make_matrix(format, 304, columns, 3);
+      Case c;
+      c.order = gemv::plain(w);
+      for (const int tokens : {16, 32, 64, 128, 256}) {
+        for (const int splits : {1, 3, 7}) {
+          if (splits > columns / 64) continue;
+          c.tokens = tokens;
+          c.splits = splits;
+          c.rows = splits == 3 ? tokens + 3 : tokens / 2 + splits;
+          c.normed = splits == 7;
+          expect_product(w, c);
+        }
+      }
+    }
+  }
+}
+
 TEST(GemmPackedCuda, EightBitOperands) {
   PLIMSOLL_GPU_OR_SKIP();
   for (const auto& [format, operand] :

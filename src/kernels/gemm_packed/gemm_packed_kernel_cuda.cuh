@@ -27,7 +27,9 @@ namespace plimsoll::kernels::gemm_packed {
 inline constexpr int kConsumers = kBlockTiles;  // warps
 inline constexpr int kMostStages = 8;
 /// Floats from one token's sums to the next one's: stores of a fragment meet no bank twice.
-inline constexpr int kSumStride = kBlockRows + 4;
+__host__ __device__ constexpr int sum_stride(int tiles) {
+  return tiles * gemv::kTileRows + 4;
+}
 
 /// Shared memory of a block; offsets in bytes.
 template <Format kFormat, Operand kOperand, int kTokens>
@@ -47,11 +49,11 @@ struct Ring {
   static constexpr int kResident = kTokens <= 64 ? 2 : 1;  // blocks of a multiprocessor
   static constexpr int kMost = (kResident == 2 ? 110 : 220) * 1024;
   static constexpr int kStages = kMost / kStage < kMostStages ? kMost / kStage : kMostStages;
-  static constexpr int kSums = kTokens * kSumStride * 4;
+  static constexpr int kSums = kTokens * sum_stride(kBlockTiles) * 4;
   static constexpr int kRing = kStages * kStage > kSums ? kStages* kStage : kSums;
-  static constexpr int kBarriers = kRing;                          // full, then empty
-  static constexpr int kNested = kBarriers + 2 * kMostStages * 8;  // f32 [256] of table4_dq
-  static constexpr int kBytes = kNested + (kFormat == Format::table4_dq ? 1024 : 0) + 1024;
+  static constexpr int kBarriers = kRing;  // full, then empty
+  static constexpr int kEnd = kBarriers + 2 * kMostStages * 8;
+  static constexpr int kBytes = kEnd + 1024;
   // Within a stage:
   static constexpr int kCodesAt = kDepth * kPanel;
   static constexpr int kScalesAt = kCodesAt + kBlockTiles * kDepth * kCodes;
@@ -65,7 +67,8 @@ struct Part {
   int rank, size;  // in the cluster
 };
 
-__device__ inline Part part_of(const Plan& plan, int tokens) {
+/// With so many tokens and tiles of weights; columns are divided in units of `depth` blocks.
+__device__ inline Part part_of(const Plan& plan, int tokens, int tiles, int depth) {
   Part part{};
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   const auto cluster = cooperative_groups::this_cluster();
@@ -74,10 +77,13 @@ __device__ inline Part part_of(const Plan& plan, int tokens) {
 #endif
   const int index = static_cast<int>(blockIdx.x) / part.size;
   const int group = index / plan.token_tiles;
-  part.first_tile = (plan.share ? group * part.size + part.rank : group) * kBlockTiles;
+  part.first_tile = (plan.share ? group * part.size + part.rank : group) * tiles;
   part.first_token = index % plan.token_tiles * tokens;
-  part.begin = plan.share ? 0 : part.rank * plan.blocks / part.size;
-  part.end = plan.share ? plan.blocks : (part.rank + 1) * plan.blocks / part.size;
+  const int units = (plan.blocks + depth - 1) / depth;
+  const int parts = plan.share ? 1 : part.size;
+  const int own = plan.share ? 0 : part.rank;
+  part.begin = own * units / parts * depth;
+  part.end = min((own + 1) * units / parts * depth, plan.blocks);
   return part;
 }
 
@@ -148,8 +154,10 @@ __device__ inline void keep_until_here(Fragments& a) {
   }
 }
 
-__device__ inline void consumers_barrier() {
-  asm volatile("bar.sync 1, %0;" ::"n"(kConsumers * 32) : "memory");
+/// The first kWarps warps of the block.
+template <int kWarps>
+__device__ inline void sync_warps() {
+  asm volatile("bar.sync 1, %0;" ::"n"(kWarps * 32) : "memory");
 }
 
 /// All threads of the cluster; `kData`: and what they wrote to shared memory can be read by all.
@@ -164,50 +172,77 @@ __device__ inline void cluster_barrier() {
 }
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-/// By the warps that multiplied, each thread with its sums of the tile: to y, put together with
-/// those of the cluster's other blocks. `memory` is the ring's, [kTokens][kSumStride] floats of it.
-template <int kTokens, class Sum>
-__device__ __forceinline__ void finish_tile(const Plan& plan, const Part& part,
-                                            unsigned char* memory, const Sum (&sums)[kTokens / 2]) {
-  using namespace cuda_device;
+/// Rows `row` to `row` + 3 of a token's sums, those of the cluster's kMost or fewer blocks added in
+/// their order; all are asked for before the first is used.
+template <int kMost>
+__device__ __forceinline__ float4 sum_of_parts(float* own, int parts) {
   const auto cluster = cooperative_groups::this_cluster();
+  float4 of[kMost];
+#pragma unroll
+  for (int p = 0; p < kMost; ++p) {
+    of[p] = {0, 0, 0, 0};
+    if (p < parts) {
+      of[p] =
+          *reinterpret_cast<const float4*>(cluster.map_shared_rank(own, static_cast<unsigned>(p)));
+    }
+  }
+  float4 total = of[0];
+#pragma unroll
+  for (int p = 1; p < kMost; ++p)
+    total = {total.x + of[p].x, total.y + of[p].y, total.z + of[p].z, total.w + of[p].w};
+  return total;
+}
+
+/// By the warps that multiplied, each thread with its sums of the tile: to y, put together with
+/// those of the cluster's other blocks. `memory` is the ring's, [kTokens][sum_stride(kTiles)]
+/// floats of it; token_scales: of the tile's tokens.
+template <int kTokens, int kTiles, class Sum>
+__device__ __forceinline__ void finish_tile(const Plan& plan, const Part& part,
+                                            unsigned char* memory, const float* token_scales,
+                                            const Sum (&sums)[kTokens / 2]) {
+  using namespace cuda_device;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Outputs<kTiles> outputs(plan, part.first_tile, part.first_token);
   // Every stage has been read by all warps when the sums take its place.
-  consumers_barrier();
+  sync_warps<kTiles>();
   auto* to = reinterpret_cast<float*>(memory) + warp * gemv::kTileRows + lane / 4;
 #pragma unroll
   for (int n = 0; n < kTokens / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int token = n * 8 + lane % 4 * 2 + i % 2;
-      to[token * kSumStride + i / 2 * 8] = static_cast<float>(sums[n * 4 + i]);
+      to[token * sum_stride(kTiles) + i / 2 * 8] = static_cast<float>(sums[n * 4 + i]);
     }
   }
   __syncwarp();
   if (part.size > 1) {
     cluster_barrier<true>();
   } else {
-    consumers_barrier();
+    sync_warps<kTiles>();
   }
   wait_for_previous();
   const int parts = plan.share ? 1 : part.size;
   const int own = plan.share ? 0 : part.rank;
   const int tokens = min(kTokens, plan.args.rows - part.first_token);
-  const Outputs outputs(plan, part.first_tile, part.first_token);
-  constexpr int kTogether = kTokens <= 64 ? 2 : 4;
-  const auto sum_of = [&](int token, int row) {
-    const float* from = reinterpret_cast<const float*>(memory) + token * kSumStride + row;
-    if (parts == 1) return *reinterpret_cast<const float4*>(from);
-    float4 total{0, 0, 0, 0};
-    for (int p = 0; p < parts; ++p) {
-      const float4 of =
-          *reinterpret_cast<const float4*>(cluster.map_shared_rank(from, static_cast<unsigned>(p)));
-      total = {total.x + of.x, total.y + of.y, total.z + of.z, total.w + of.w};
-    }
-    return total;
+  const int first = tokens * own / parts;
+  const int last = tokens * (own + 1) / parts;
+  const auto at = [&](int token, int row) {
+    return reinterpret_cast<float*>(memory) + token * sum_stride(kTiles) + row;
   };
-  outputs.write<kTogether>(tokens * own / parts, tokens * (own + 1) / parts, sum_of);
+  if (parts == 1) {
+    outputs.template write<(kTokens <= 64 ? 2 : 4)>(
+        first, last, token_scales,
+        [&](int token, int row) { return *reinterpret_cast<const float4*>(at(token, row)); });
+  } else if (parts == 2) {
+    outputs.template write<(kTokens <= 64 ? 2 : 4)>(
+        first, last, token_scales,
+        [&](int token, int row) { return sum_of_parts<2>(at(token, row), 2); });
+  } else {
+    outputs.template write<1>(first, last, token_scales, [&](int token, int row) {
+      return sum_of_parts<kMostSplits>(at(token, row), parts);
+    });
+  }
   // No block ends while another reads its memory.
   __syncwarp();
   if (part.size > 1) cluster_barrier<false>();
@@ -230,8 +265,7 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
   unsigned char* const memory = unaligned + (shared - shared_address(unaligned));
   const std::uint32_t full = shared + R::kBarriers;
   const std::uint32_t empty = full + kMostStages * 8;
-  auto* nested = reinterpret_cast<float*>(memory + R::kNested);
-  const Part part = part_of(plan, kTokens);
+  const Part part = part_of(plan, kTokens, kBlockTiles, 1);
   if (threadIdx.x == 0) {
     for (int i = 0; i < R::kStages; ++i) {
       barrier_init(full + i * 8, 1);
@@ -239,10 +273,7 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
     }
     barrier_init_done();
   }
-  if constexpr (kFormat == Format::table4_dq) {
-    if (threadIdx.x < 256) nested[threadIdx.x] = plan.w.nested_table[threadIdx.x];
-  }
-  __syncthreads();  // `nested`
+  __syncthreads();
   if (part.size > 1) cluster_barrier<false>();
   let_next_start();
 
@@ -256,7 +287,6 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
     }
   } else {
     if constexpr (R::kGives) take_registers<232>();
-    const Unpack<kFormat, kOperand> unpack(plan.w, part.first_tile + warp, lane, nested);
     Sum sums[kTokens / 2];
 #pragma unroll
     for (Sum& sum : sums) sum = 0;
@@ -268,12 +298,13 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
       const std::uint32_t at = shared + stage * R::kStage;
       const int place = warp * R::kDepth + i % R::kDepth;
       const std::uint64_t panel = panel_descriptor(at + i % R::kDepth * R::kPanel);
-      unpack.block(at + R::kCodesAt + place * R::kCodes, at + R::kScalesAt + place * R::kScales,
-                   (part.begin + i) * R::kChunks, lane, a, [&](int step) {
-                     wgmma_fence();
-                     Product::add(sums, a[step], panel + 2 * step);
-                     wgmma_commit();
-                   });
+      Unpack<kFormat, kOperand>::block(at + R::kCodesAt + place * R::kCodes,
+                                       at + R::kScalesAt + place * R::kScales, lane, a,
+                                       [&](int step) {
+                                         wgmma_fence();
+                                         Product::add(sums, a[step], panel + 2 * step);
+                                         wgmma_commit();
+                                       });
     };
     // Block i of columns has been multiplied.
     const auto release = [&](Fragments& a, int i) {
@@ -304,7 +335,8 @@ __global__ void __launch_bounds__((Ring<kFormat, kOperand, kTokens>::kThreads),
       wgmma_wait<0>();
       keep_until_here(even);
     }
-    finish_tile<kTokens>(plan, part, memory, sums);
+    finish_tile<kTokens, kBlockTiles>(plan, part, memory, plan.token_scales + part.first_token,
+                                      sums);
   }
 #else
   __trap();

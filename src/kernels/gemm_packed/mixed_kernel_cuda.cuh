@@ -23,7 +23,7 @@ struct MixedRing : Ring<Format::int8, Operand::s8, kTokens> {
   using R = Ring<Format::int8, Operand::s8, kTokens>;
   /// Two warps request copies.
   static constexpr int kThreads = R::kGives ? R::kThreads : (kConsumers + 2) * 32;
-  static constexpr int kCodeScales = R::kNested;               // f32 [kTokens]
+  static constexpr int kCodeScales = R::kEnd;                  // f32 [kTokens]
   static constexpr int kChunkIds = kCodeScales + kTokens * 4;  // u16, see list_chunks()
   static constexpr int kMostIds = kMaskWords * 32 + 4 + 2;
   static constexpr int kBytes = kChunkIds + (kMostIds * 2 + 15) / 16 * 16 + 1024;
@@ -179,13 +179,12 @@ __device__ __forceinline__ void multiply_stages(const Plan& plan, const Part& pa
   using Stage = MixedStage<kOperand, kTokens>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Unpack<Format::int8, kOperand> unpack(plan.w, part.first_tile + warp, lane, nullptr);
   const auto multiply = [&](Fragments& a, int i) {
     const int stage = (first + i) % R::kStages;
     barrier_wait(shared + R::kBarriers + stage * 8, ((first + i) / R::kStages) & 1);
     const std::uint32_t at = shared + stage * R::kStage;
     const std::uint32_t codes = at + R::kCodesAt + warp * gemv::kCodeBytes;
-    unpack.template block<kBoxBytes>(codes, 0, 0, lane, a, [&](int step) {
+    Unpack<Format::int8, kOperand>::template block<kBoxBytes>(codes, 0, lane, a, [&](int step) {
       wgmma_fence();
       Wgmma<kOperand, kTokens>::add(sums, a[step], Stage::descriptor(at, step));
       wgmma_commit();
@@ -232,7 +231,7 @@ __global__ void __launch_bounds__((MixedRing<kTokens>::kThreads), (MixedRing<kTo
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::uint32_t shared = (shared_address(unaligned) + 1023) & ~1023u;
   unsigned char* const memory = unaligned + (shared - shared_address(unaligned));
-  const Part part = part_of(plan, kTokens);
+  const Part part = part_of(plan, kTokens, kBlockTiles, 1);
   if (threadIdx.x == 0) {
     for (int i = 0; i < R::kStages; ++i) {
       barrier_init(shared + R::kBarriers + i * 8, 2);  // slabs, codes
@@ -282,7 +281,8 @@ __global__ void __launch_bounds__((MixedRing<kTokens>::kThreads), (MixedRing<kTo
     }
     multiply_stages<Operand::f16, kTokens>(plan, part, shared, whole,
                                            mixed.end_listed - mixed.begin_listed, sums);
-    finish_tile<kTokens>(plan, part, memory, sums);
+    finish_tile<kTokens, kBlockTiles>(plan, part, memory, plan.token_scales + part.first_token,
+                                      sums);
   }
 #else
   __trap();

@@ -10,13 +10,14 @@ namespace plimsoll::kernels::gemm_packed {
 using gemv::Epilogue;
 using gemv::Format;
 
-/// A thread's rows of weights: four of a tile and the four that lie eight below them. Sixteen
-/// threads have a token, whose outputs they write side by side.
+/// A thread's rows of weights: four of a tile and the four that lie eight below them. Two threads
+/// for each of the block's kTiles have a token, whose outputs they write side by side.
+template <int kTiles>
 class Outputs {
  public:
   __device__ Outputs(const Plan& plan, int first_tile, int first_token)
       : plan_(plan), first_token_(first_token) {
-    const int unit = static_cast<int>(threadIdx.x) % 16;
+    const int unit = static_cast<int>(threadIdx.x) % (kTiles * 2);
     tile_ = first_tile + unit / 2;
     row_ = unit / 2 * gemv::kTileRows + unit % 2 * 4;
     for (int half = 0; half < 2; ++half) {
@@ -32,14 +33,14 @@ class Outputs {
   }
 
   /// Of tokens [first, last) of the block's; sums(token, row) is a float4 of rows row to row + 3 of
-  /// the block's. The loads of kTogether tokens go out before
-  /// the first is used.
+  /// the block's, token_scales[token] what PanelArgs::scales is. The loads of kTogether tokens go
+  /// out before the first is used.
   template <int kTogether, class Sums>
-  __device__ void write(int first, int last, Sums&& sums) const {
+  __device__ void write(int first, int last, const float* token_scales, Sums&& sums) const {
     if (tile_ >= plan_.w.tiles) return;
-    constexpr int kAtOnce = kBlockTiles * 2;  // tokens of the warps that write
+    constexpr int kAtOnce = 16;  // tokens of the warps that write, one a tile
 #pragma unroll 1
-    for (int token = first + static_cast<int>(threadIdx.x) / 16; token < last;
+    for (int token = first + static_cast<int>(threadIdx.x) / (kTiles * 2); token < last;
          token += kAtOnce * kTogether) {
       float4 values[kTogether][2];
       float scales[kTogether];
@@ -48,7 +49,7 @@ class Outputs {
         const int one = min(token + k * kAtOnce, last - 1);
         values[k][0] = sums(one, row_);
         values[k][1] = sums(one, row_ + 8);
-        scales[k] = plan_.token_scales[first_token_ + one];
+        scales[k] = token_scales[one];
       }
 #pragma unroll
       for (int k = 0; k < kTogether; ++k) {

@@ -1,4 +1,4 @@
-// A block a row, which lies in shared memory in f32 while its norm and its largest are found.
+// A block a row, whose threads have it in f32 while its norm and its largest are found.
 #include <cuda_fp8.h>
 
 #include "kernels/cuda/launch_cuda.cuh"
@@ -13,7 +13,6 @@ namespace {
 using gemv::across_block;
 using gemv::kThreads;
 using gemv::kWarps;
-using gemv::load4;
 
 constexpr float kLargestE4m3 = 448;
 constexpr float kLargestS8 = 127;
@@ -51,100 +50,164 @@ __device__ std::uint32_t word_of(const float (&v)[4]) {
   }
 }
 
-// Where column c of the row lies in shared memory: four floats of nothing after each sixteen, so
-// that the parts of a warp's panels come from different banks.
-__host__ __device__ constexpr int place_of(int c) {
-  return c + c / 16 * 4;
-}
+// What a row's threads have of its values, or of what belongs to its columns: kItems times 16 bytes
+// of a panel.
+template <gemv::Format kFormat, Operand kOperand, int kItems>
+class Values {
+ public:
+  static constexpr int kElements = 4 / element_bytes(kOperand);  // of a word
 
-// Shared memory: the row, normed.
-template <gemv::Format kFormat, Operand kOperand>
+  __device__ explicit Values(const PanelArgs& args) : args_(args) {}
+
+  /// From `begin` on in x, or where it is given in x16; as cuda_device::load_two().
+  __device__ void read(const float* x, const void* x16, bool bf16, std::int64_t begin) {
+    if (x16 == nullptr) {
+      read_with([&](std::int64_t at) { return x[at]; },
+                [&](std::int64_t at) { return cuda_device::load_two(x, nullptr, false, at); },
+                [&](std::int64_t at) { return cuda_device::load_four(x, nullptr, false, at); },
+                begin);
+    } else {
+      read_with([&](std::int64_t at) { return cuda_device::load_one(nullptr, x16, bf16, at); },
+                [&](std::int64_t at) { return cuda_device::load_two(nullptr, x16, bf16, at); },
+                [&](std::int64_t at) { return cuda_device::load_four(nullptr, x16, bf16, at); },
+                begin);
+    }
+  }
+
+  /// put(value, its column, the same place of `other`) for each that the row has: not for padding.
+  template <class Put>
+  __device__ void each(const Values& other, Put&& put) {
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) {
+      const int item = static_cast<int>(threadIdx.x) + i * kThreads;
+      if (item >= args_.blocks * 8) break;
+#pragma unroll
+      for (int t = 0; t < 4; ++t) {
+#pragma unroll
+        for (int e = 0; e < kElements; ++e) {
+          const int c = column(item, t, e);
+          if (c >= 0) put(values_[i][t][e], c, other.values_[i][t][e]);
+        }
+      }
+    }
+  }
+
+  __device__ void write(std::int64_t row, float factor) {
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) {
+      const int item = static_cast<int>(threadIdx.x) + i * kThreads;
+      if (item >= args_.blocks * 8) break;
+      std::uint32_t words[4];
+#pragma unroll
+      for (int t = 0; t < 4; ++t) {
+        float v[4] = {};
+#pragma unroll
+        for (int e = 0; e < kElements; ++e) v[e] = values_[i][t][e] * factor;
+        words[t] = word_of<kOperand>(v);
+      }
+      auto* to = static_cast<unsigned char*>(args_.panels) +
+                 (item / 8 * args_.padded + row) * kBlockBytes +
+                 (item % 8 ^ static_cast<int>(row % 8)) * 16;
+      *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
+    }
+  }
+
+ private:
+  // The stored column, or -1.
+  __device__ int column(int item, int t, int e) const {
+    const int c =
+        item / 8 * block_columns(kOperand) + panel_column(kFormat, kOperand, item % 8, t, e);
+    if (args_.gather != nullptr) return args_.gather[c];
+    return c < args_.columns ? c : -1;
+  }
+
+  // No load stands in a branch, so that all are on their way at once: what is not there is read at
+  // `begin` and left out.
+  template <class One, class Two, class Four>
+  __device__ void read_with(One&& one, Two&& two, Four&& four, std::int64_t begin) {
+    // Whether a word's elements are neighbours in x.
+    const bool together = panel_column(kFormat, kOperand, 0, 0, 1) == 1 && args_.gather == nullptr;
+    const int last = args_.blocks * 8 - 1;
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) {
+      const int item = min(static_cast<int>(threadIdx.x) + i * kThreads, last);
+#pragma unroll
+      for (int t = 0; t < 4; ++t) {
+        float(&word)[kElements] = values_[i][t];
+        const int first = column(item, t, 0);
+        const std::int64_t at = begin + max(first, 0);
+        if (!together) {
+#pragma unroll
+          for (int e = 0; e < kElements; ++e) {
+            const int c = column(item, t, e);
+            const float value = one(begin + max(c, 0));
+            word[e] = c >= 0 ? value : 0.0f;
+          }
+        } else if constexpr (kElements == 2) {
+          const float2 v = two(at);
+          word[0] = first >= 0 ? v.x : 0.0f;
+          word[1] = first >= 0 ? v.y : 0.0f;
+        } else {
+          const float4 v = four(at);
+          word[0] = first >= 0 ? v.x : 0.0f;
+          word[1] = first >= 0 ? v.y : 0.0f;
+          word[2] = first >= 0 ? v.z : 0.0f;
+          word[3] = first >= 0 ? v.w : 0.0f;
+        }
+      }
+    }
+  }
+
+  const PanelArgs& args_;
+  float values_[kItems][4][kElements];
+};
+
+template <gemv::Format kFormat, Operand kOperand, int kItems>
 __global__ void __launch_bounds__(kThreads) panels_kernel(const __grid_constant__ PanelArgs args) {
-  extern __shared__ __align__(16) float row_values[];
   __shared__ float parts[3][kWarps];
-  const int thread = static_cast<int>(threadIdx.x);
-  const int warp = thread / 32;
-  const int lane = thread % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::int64_t row = blockIdx.x;
   const auto columns = static_cast<float>(args.columns);
   cuda_device::let_next_start();
+  Values<kFormat, kOperand, kItems> norm(args);
+  if (args.norm != nullptr) norm.read(args.norm, nullptr, false, 0);  // before the row is there
   cuda_device::wait_for_previous();
-  float sum = 0;
-  for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-    const float4 v = cuda_device::load_four(args.x, args.x16, args.bf16, row * args.columns + c);
-    *reinterpret_cast<float4*>(row_values + place_of(c)) = v;
-    sum += args.norm_bias != nullptr ? v.x + v.y + v.z + v.w
-                                     : v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-  }
-  float mean = 0;
-  float factor = 1;
+  Values<kFormat, kOperand, kItems> values(args);
+  values.read(args.x, args.x16, args.bf16, row * args.columns);
   if (args.norm != nullptr) {
-    sum = across_block<false>(sum, parts[0], warp, lane);
-    if (args.norm_bias != nullptr) {
-      mean = sum / columns;
-      sum = 0;
-      for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-        const float4 v = load4(row_values + place_of(c));
-        for (const float value : {v.x - mean, v.y - mean, v.z - mean, v.w - mean})
-          sum += value * value;
-      }
-      sum = across_block<false>(sum, parts[1], warp, lane);
+    const bool centred = args.norm_bias != nullptr;
+    float mean = 0;
+    if (centred) {
+      values.each(norm, [&](float value, int, float) { mean += value; });
+      mean = across_block<false>(mean, parts[0], warp, lane) / columns;
     }
-    factor = 1 / sqrtf(sum / columns + args.epsilon);
+    float squares = 0;
+    values.each(norm, [&](float value, int, float) { squares += (value - mean) * (value - mean); });
+    squares = across_block<false>(squares, parts[1], warp, lane);
+    const float factor = 1 / sqrtf(squares / columns + args.epsilon);
+    values.each(norm, [&](float& value, int c, float by) {
+      value = (value - mean) * factor * by + (centred ? args.norm_bias[c] : 0.0f);
+    });
   }
   float largest = 0;
-  for (int c = thread * 4; c < args.columns; c += kThreads * 4) {
-    float4 v = load4(row_values + place_of(c));
-    if (args.norm != nullptr) {
-      const float4 n = load4(args.norm + c);
-      const float4 b = args.norm_bias != nullptr ? load4(args.norm_bias + c) : float4{0, 0, 0, 0};
-      v = {(v.x - mean) * factor * n.x + b.x, (v.y - mean) * factor * n.y + b.y,
-           (v.z - mean) * factor * n.z + b.z, (v.w - mean) * factor * n.w + b.w};
-      *reinterpret_cast<float4*>(row_values + place_of(c)) = v;
-    }
-    largest = fmaxf(largest, fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))));
-  }
-  largest = across_block<true>(largest, parts[2], warp, lane);  // and the row is whole
+  values.each(norm, [&](float value, int, float) { largest = fmaxf(largest, fabsf(value)); });
+  largest = across_block<true>(largest, parts[2], warp, lane);
   const float scale = scale_of(kOperand, largest);
-  if (thread == 0) args.scales[row] = scale;
-  const float inverse = scale > 0 ? 1 / scale : 0.0f;
-
-  constexpr int kElements = 4 / element_bytes(kOperand);  // of a word
-  for (int i = thread; i < args.blocks * 8; i += kThreads) {
-    const int block = i / 8;
-    const int q = i % 8;
-    std::uint32_t words[4];
-#pragma unroll
-    for (int t = 0; t < 4; ++t) {
-      float v[4] = {};
-#pragma unroll
-      for (int e = 0; e < kElements; ++e) {
-        int c = block * block_columns(kOperand) + panel_column(kFormat, kOperand, q, t, e);
-        if (args.gather != nullptr) c = args.gather[c];
-        v[e] = c < 0 || c >= args.columns ? 0.0f : row_values[place_of(c)] * inverse;
-      }
-      words[t] = word_of<kOperand>(v);
-    }
-    auto* to = static_cast<unsigned char*>(args.panels) +
-               (block * args.padded + row) * kBlockBytes + (q ^ static_cast<int>(row % 8)) * 16;
-    *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
-  }
+  if (threadIdx.x == 0) args.scales[row] = scale;
+  values.write(row, scale > 0 ? 1 / scale : 0.0f);
 }
 
 template <gemv::Format kFormat, Operand kOperand>
 void launch_panels(const PanelArgs& args, cudaStream_t stream) {
-  constexpr auto kKernel = panels_kernel<kFormat, kOperand>;
-  static const bool kAllowed = [] {
-    allow_shared(kKernel, (place_of(gemv::kMaxColumns) + 4) * sizeof(float));
-    return true;
-  }();
-  static_cast<void>(kAllowed);
+  constexpr int kMostItems = gemv::kMaxColumns / block_columns(kOperand) * 8 / kThreads;
+  constexpr auto kKernel = panels_kernel<kFormat, kOperand, 1>;
+  constexpr auto kLongKernel = panels_kernel<kFormat, kOperand, kMostItems>;
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(args.rows));
   shape.block = dim3(kThreads);
-  shape.shared = static_cast<std::size_t>(place_of(args.columns) + 4) * sizeof(float);
   shape.dependent = args.dependent;
-  kernels::launch(kKernel, shape, stream, args);
+  kernels::launch(args.blocks * 8 <= kThreads ? kKernel : kLongKernel, shape, stream, args);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ PLIMSOLL_HOST_DEVICE constexpr int panel_column(gemv::Format format, Operand ope
   switch (format) {
     case Format::table4:
     case Format::table4_dq:
-      return 16 * t + 8 * (step / 2) + 2 * (step % 2) + second + 4 * e;
+      return 16 * t + 4 * step + 2 * second + e;
     case Format::int4:
       return 16 * t + 8 * (step / 2) + 4 * (step % 2) + second + 2 * e;
     case Format::fp8:

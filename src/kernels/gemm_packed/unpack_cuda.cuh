@@ -8,7 +8,6 @@
 
 namespace plimsoll::kernels::gemm_packed {
 
-using gemv::DeviceWeights;
 using gemv::Format;
 
 /// PRMT: four bytes out of eight. __byte_perm() does not have the mode in which a selector's upper
@@ -49,29 +48,21 @@ __device__ inline std::uint32_t times(std::uint32_t pair, std::uint32_t scale) {
   return *reinterpret_cast<const std::uint32_t*>(&product);
 }
 
-/// pair * scale + scale, rounded once.
-__device__ inline std::uint32_t times_and_more(std::uint32_t pair, std::uint32_t scale) {
-  const __half2 by = *reinterpret_cast<const __half2*>(&scale);
-  const __half2 sum = __hfma2(*reinterpret_cast<const __half2*>(&pair), by, by);
-  return *reinterpret_cast<const std::uint32_t*>(&sum);
-}
-
 __device__ inline std::uint32_t less(std::uint32_t pair, std::uint32_t by) {
   const __half2 difference =
       __hsub2(*reinterpret_cast<const __half2*>(&pair), *reinterpret_cast<const __half2*>(&by));
   return *reinterpret_cast<const std::uint32_t*>(&difference);
 }
 
-/// f16, bf16; int8 and fp8 in 8 bits: codes are the operand. (Byte formats in 16 bits and 4-bit
-/// formats are specialised below.)
+/// f16, bf16; int8 and fp8 in 8 bits: codes are the operand. (Byte formats in 16 bits and int4 are
+/// specialised below; 4-bit tables have a kernel of their own.)
 template <Format kFormat, Operand kOperand>
 struct Unpack {
   static constexpr int kChunks = 4;  // of a block of columns
-  __device__ Unpack(const DeviceWeights&, int, int, const float*) {}
 
   template <int kStride = gemv::kCodeBytes, class Ready>
-  __device__ void block(std::uint32_t codes, std::uint32_t, int, int lane, Fragments& a,
-                        Ready&& ready) const {
+  __device__ static void block(std::uint32_t codes, std::uint32_t, int lane, Fragments& a,
+                               Ready&& ready) {
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const uint4 w = load_shared(codes + step * kStride + lane * 16);
@@ -89,7 +80,6 @@ template <Format kFormat>
 requires(kFormat == Format::int8 || kFormat == Format::int8_static ||
          kFormat == Format::fp8) struct Unpack<kFormat, Operand::f16> {
   static constexpr int kChunks = 2;
-  __device__ Unpack(const DeviceWeights&, int, int, const float*) {}
 
   // Two codes, bytes kFirst and kFirst + 1.
   template <int kFirst>
@@ -103,8 +93,8 @@ requires(kFormat == Format::int8 || kFormat == Format::int8_static ||
   }
 
   template <int kStride = gemv::kCodeBytes, class Ready>
-  __device__ void block(std::uint32_t codes, std::uint32_t, int, int lane, Fragments& a,
-                        Ready&& ready) const {
+  __device__ static void block(std::uint32_t codes, std::uint32_t, int lane, Fragments& a,
+                               Ready&& ready) {
     constexpr std::uint32_t kTurn = kFormat == Format::fp8 ? 0 : 0x80808080u;
 #pragma unroll
     for (int chunk = 0; chunk < 2; ++chunk) {
@@ -121,99 +111,14 @@ requires(kFormat == Format::int8 || kFormat == Format::int8_static ||
   }
 };
 
-/// 4-bit tables as f16 by byte permutations. A permutation takes four bytes out of eight by four
-/// 4-bit selectors, whose upper bit asks for the byte's sign instead: 0 for bytes below 128. So
-/// with codes as selectors and tables below 128, the first eight levels come out of one and the
-/// others, by turned selectors, out of another, and the two are put together by OR. Twice that:
-/// seven bits after the sign, and seven of the lower eight. The sign is the same for all, since the
-/// table holds level - largest level, which is between -2 and 0 times the largest; what was taken
-/// off comes back as the addend when the scale is multiplied. So levels are rounded to 2^-10 of the
-/// largest, 0 not at all.
-template <Format kFormat>
-requires(kFormat == Format::table4 ||
-         kFormat == Format::table4_dq) struct Unpack<kFormat, Operand::f16> {
-  static constexpr int kChunks = 1;
-
-  __device__ Unpack(const DeviceWeights& w, int tile, int lane, const float* nested)
-      : nested(nested) {
-    for (int i = 0; i < 16; ++i) largest = fmaxf(largest, fabsf(w.levels[i]));
-    const float inverse = largest > 0 ? 1 / largest : 0.0f;
-    for (int half = 0; half < 2; ++half) {
-      for (int word = 0; word < 2; ++word) {
-        high[half][word] = low[half][word] = 0;
-        for (int i = 0; i < 4; ++i) {
-          const float level = w.levels[half * 8 + word * 4 + i] * inverse;
-          const std::uint32_t bits = (__half_as_ushort(__float2half_rn(1 - level)) + 1u) & ~1u;
-          high[half][word] |= bits >> 8 << (8 * i);
-          low[half][word] |= (bits & 0xff) >> 1 << (8 * i);
-        }
-      }
-    }
-    if constexpr (kFormat == Format::table4_dq) {
-      const auto* rows =
-          reinterpret_cast<const gemv::RowScales*>(w.row_meta) + tile * gemv::kTileRows + lane / 4;
-      if (tile < w.tiles) {
-        row0 = rows[0];
-        row1 = rows[8];
-      }
-    }
-  }
-
-  template <class Ready>
-  __device__ void block(std::uint32_t codes, std::uint32_t scales, int chunk, int lane,
-                        Fragments& a, Ready&& ready) const {
-    const uint4 w = load_shared(codes + lane * 16);
-    float scale0 = 0;
-    float scale1 = 0;
-    if constexpr (kFormat == Format::table4_dq) {
-      const std::uint32_t both = load_shared_half(scales + lane / 4 * 2);
-      scale0 =
-          fmaf(nested[both & 0xff], chunk < row0.border ? row0.first : row0.second, row0.offset);
-      scale1 = fmaf(nested[both >> 8], chunk < row1.border ? row1.first : row1.second, row1.offset);
-    } else {
-      scale0 = __uint_as_float(load_shared_word(scales + lane / 4 * 8));
-      scale1 = __uint_as_float(load_shared_word(scales + lane / 4 * 8 + 4));
-    }
-    const std::uint32_t s0 = cuda_device::half2_bits(scale0 * largest, scale0 * largest);
-    const std::uint32_t s1 = cuda_device::half2_bits(scale1 * largest, scale1 * largest);
-#pragma unroll
-    for (int step = 0; step < 4; ++step) {
-      four(a[step][0], a[step][2], step < 2 ? w.x : w.y, step % 2, s0);
-      four(a[step][1], a[step][3], step < 2 ? w.z : w.w, step % 2, s1);
-      ready(step);
-    }
-  }
-
-  // Codes 0, 4 and 1, 5 of a word, or (`second`) 2, 6 and 3, 7.
-  __device__ void four(std::uint32_t& a, std::uint32_t& b, std::uint32_t w, int second,
-                       std::uint32_t scale) const {
-    const std::uint32_t codes = permute_bytes(w, 0, second != 0 ? 0x4431 : 0x4420);
-    const std::uint32_t h = levels(high, codes) | 0x80808080u;
-    const std::uint32_t l = levels(low, codes) << 1;
-    a = times_and_more(permute_bytes(l, h, 0x6240), scale);
-    b = times_and_more(permute_bytes(l, h, 0x7351), scale);
-  }
-
-  __device__ static std::uint32_t levels(const std::uint32_t (&table)[2][2], std::uint32_t codes) {
-    return permute_bytes(table[0][0], table[0][1], codes) |
-           permute_bytes(table[1][0], table[1][1], codes ^ 0x8888u);
-  }
-
-  std::uint32_t high[2][2], low[2][2];  // of codes below 8, from 8 on
-  float largest = 0;                    // level
-  const float* nested;
-  gemv::RowScales row0{}, row1{};
-};
-
 /// int4, gptq: (code - zero point) * scale, the difference exact.
 template <>
 struct Unpack<Format::int4, Operand::f16> {
   static constexpr int kChunks = 1;
-  __device__ Unpack(const DeviceWeights&, int, int, const float*) {}
 
   template <class Ready>
-  __device__ void block(std::uint32_t codes, std::uint32_t scales, int, int lane, Fragments& a,
-                        Ready&& ready) const {
+  __device__ static void block(std::uint32_t codes, std::uint32_t scales, int lane, Fragments& a,
+                               Ready&& ready) {
     const uint4 w = load_shared(codes + lane * 16);
     const std::uint32_t both = load_shared_word(scales + lane / 4 * 4);
     const std::uint32_t pair = load_shared_half(scales + gemv::kTileRows * 2 + lane / 8 * 2);

@@ -54,6 +54,10 @@ struct Wgmma;
     }                                                                                              \
   }
 
+#define PLIMSOLL_REGISTERS_16 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define PLIMSOLL_A_16 "{%8, %9, %10, %11}, %12"
+#define PLIMSOLL_SUMS_16_f \
+        "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
 #define PLIMSOLL_REGISTERS_32 \
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define PLIMSOLL_A_32 "{%16, %17, %18, %19}, %20"
@@ -146,6 +150,7 @@ struct Wgmma;
         "+r"(d[112]), "+r"(d[113]), "+r"(d[114]), "+r"(d[115]), "+r"(d[116]), "+r"(d[117]), "+r"(d[118]), "+r"(d[119]), \
         "+r"(d[120]), "+r"(d[121]), "+r"(d[122]), "+r"(d[123]), "+r"(d[124]), "+r"(d[125]), "+r"(d[126]), "+r"(d[127])
 
+PLIMSOLL_WGMMA(f16, 16, float, "k16.f32.f16.f16", ", 1, 1, 0", PLIMSOLL_REGISTERS_16, PLIMSOLL_A_16, PLIMSOLL_SUMS_16_f);
 PLIMSOLL_WGMMA(f16, 32, float, "k16.f32.f16.f16", ", 1, 1, 0", PLIMSOLL_REGISTERS_32, PLIMSOLL_A_32, PLIMSOLL_SUMS_32_f);
 PLIMSOLL_WGMMA(bf16, 32, float, "k16.f32.bf16.bf16", ", 1, 1, 0", PLIMSOLL_REGISTERS_32, PLIMSOLL_A_32, PLIMSOLL_SUMS_32_f);
 PLIMSOLL_WGMMA(e4m3, 32, float, "k32.f32.e4m3.e4m3", ", 1, 1", PLIMSOLL_REGISTERS_32, PLIMSOLL_A_32, PLIMSOLL_SUMS_32_f);

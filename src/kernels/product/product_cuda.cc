@@ -123,11 +123,11 @@ Choice choose_few(const DeviceWeights& weights, int norms) {
 Choice choose(const DeviceWeights& weights, std::int64_t rows, int norms) {
   using gemm_packed::Operand;
   Choice choice = choose_few(weights, norms);
-  if (rows <= gemv::kRowsTogether) return choice;
-  choice.operand = gemm_packed::natural_operand(weights);
-  const char* why = nullptr;
   const bool table =
       weights.format == gemv::Format::table4 || weights.format == gemv::Format::table4_dq;
+  if (rows <= (table ? kFewTableRows : gemv::kRowsTogether)) return choice;
+  choice.operand = gemm_packed::natural_operand(weights);
+  const char* why = nullptr;
   if (table && rows >= kDecodedTableRows) {
     choice.route = Route::decoded;
     choice.reason = "so many rows that decoding 4-bit levels once is cheaper than on the way";

@@ -52,6 +52,9 @@ std::size_t workspace_bytes(std::int64_t out, std::int64_t columns, std::int64_t
 
 /// Rows from which on gemv is never the choice, and 16-bit rows may be handed on.
 inline constexpr int kManyRows = gemv::kMaxRows + 1;
+/// Rows up to which gemv multiplies weights of 4-bit tables, whose kernel of many rows is the
+/// faster one from there on (docs/measuring.md).
+inline constexpr int kFewTableRows = 8;
 /// Rows from which on weights of 4-bit tables are decoded: on an H200 a prompt of 2,048 tokens of
 /// Mistral-7B in nf4-dq goes at 25,337 tokens/s packed and at 32,824 decoded.
 inline constexpr int kDecodedTableRows = 257;

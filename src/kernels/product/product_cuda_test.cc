@@ -223,6 +223,8 @@ TEST(ProductCuda, RowsAndWeightsChooseTheRoute) {
   if (gemv::limits().major != 9) return;
   EXPECT_EQ(route_of(WeightFormat::fp16, 448, gemv::kRowsTogether + 1).route, Route::packed);
   EXPECT_EQ(route_of(WeightFormat::fp16, 464, kManyRows).route, Route::decoded);
+  EXPECT_EQ(route_of(WeightFormat::nf4, 448, kFewTableRows).route, Route::gemv);
+  EXPECT_EQ(route_of(WeightFormat::nf4, 448, kFewTableRows + 1).route, Route::packed);
   EXPECT_EQ(route_of(WeightFormat::nf4, 448, kDecodedTableRows - 1).route, Route::packed);
   EXPECT_EQ(route_of(WeightFormat::nf4, 448, kDecodedTableRows).route, Route::decoded);
   EXPECT_EQ(route_of(WeightFormat::fp8, 512, kManyRows).operand, gemm_packed::Operand::e4m3);
