@@ -80,7 +80,9 @@ class Finetune(CommandTest):
                 row = logits[position * vocabulary:(position + 1) * vocabulary]
                 losses.append(math.log(sum(math.exp(x) for x in row)) - row[target])
         self.assertEqual(len(windows), 4)
-        self.assertAlmostEqual(rows[0]["eval_nll"], sum(losses) / len(losses), places=4)
+        # Products on a GPU round their operands to 2^-11.
+        self.assertAlmostEqual(rows[0]["eval_nll"], sum(losses) / len(losses),
+                               delta=5e-5 if self.device == "cpu" else 1e-3)
 
     def start(self, output, *flags, stderr=subprocess.DEVNULL):
         return subprocess.Popen([command_test.options.program, *map(str, self.arguments(output, *flags))],

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <set>
 #include <tuple>
 #include <vector>
 
@@ -19,33 +18,6 @@ namespace {
 using gemv::Epilogue;
 using quant::Matrix;
 using quant::WeightFormat;
-
-struct Layout {
-  gemv::Format format;
-  Operand operand;
-};
-constexpr Layout kLayouts[] = {
-    {gemv::Format::f16, Operand::f16},    {gemv::Format::bf16, Operand::bf16},
-    {gemv::Format::fp8, Operand::f16},    {gemv::Format::int8, Operand::f16},
-    {gemv::Format::table4, Operand::f16}, {gemv::Format::int4, Operand::f16},
-    {gemv::Format::fp8, Operand::e4m3},   {gemv::Format::int8, Operand::s8},
-};
-
-// Needs no GPU: every column of a block is in one place.
-TEST(GemmPackedCuda, PanelsHoldEachColumnOnce) {
-  for (const auto& [format, operand] : kLayouts) {
-    std::set<int> columns;
-    for (int q = 0; q < 8; ++q) {
-      for (int t = 0; t < 4; ++t) {
-        for (int e = 0; e < 4 / element_bytes(operand); ++e)
-          columns.insert(panel_column(format, operand, q, t, e));
-      }
-    }
-    EXPECT_EQ(static_cast<int>(columns.size()), block_columns(operand));
-    EXPECT_EQ(*columns.begin(), 0);
-    EXPECT_EQ(*columns.rbegin(), block_columns(operand) - 1);
-  }
-}
 
 /// How far an output may be off. Roundings of x and w are independent, so that they add as squares:
 /// seven standard deviations, at most, of what is left of the root of the sum of (x w)^2 where
