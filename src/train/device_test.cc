@@ -199,6 +199,9 @@ TEST(TrainingOnADevice, LittleMemoryIsEnoughWithTheSameNumbers) {
   const FinetuneResult all = run(&device, {}, {});
   device.free = 1;
   EXPECT_EQ(losses_of(run(&device, {}, {}).metrics), losses_of(all.metrics));
+  // What ends a run that has not even that.
+  EXPECT_EQ(device.advice(1),
+            "a smaller --batch or --seq would need less, as would --recompute on");
 }
 
 }  // namespace

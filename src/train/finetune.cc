@@ -53,6 +53,11 @@ class Run {
       add_dense(*network_, options.trained, result_.parameters);
     }
     if (options.device != nullptr) {
+      options.device->advise_memory([recompute = options.recompute](std::uint64_t) -> std::string {
+        return recompute == Recompute::always
+                   ? "a smaller --batch or --seq would need less"
+                   : "a smaller --batch or --seq would need less, as would --recompute on";
+      });
       network_->move_to(*options.device, result_.parameters);
       kept_bytes_ = options.device->free_bytes() / 2;
     }
