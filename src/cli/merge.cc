@@ -6,6 +6,7 @@
 #include "compress/save.h"
 #include "compress/save_dense.h"
 #include "core/threads.h"
+#include "core/units.h"
 #include "engine/model_tokenizer.h"
 #include "eval/divergence.h"
 #include "ops/device.h"
@@ -85,8 +86,19 @@ Divergence cost_of(const MergeFlags& flags, const ops::Context& context, Model& 
                    Model& reference, const Progress& progress) {
   const KeptLayers kept(candidate);  // they are saved afterwards
   if (context.device != nullptr) {
-    move_model(reference, flags.model, *context.device);
-    move_model(candidate, flags.model, *context.device);
+    ops::Device& gpu = *context.device;
+    const std::int64_t needed = reference.weight_bytes() + candidate.weight_bytes();
+    if (needed > gpu.free_bytes()) {
+      throw InputError("--device", "free memory",
+                       format_bytes(static_cast<std::uint64_t>(gpu.free_bytes())),
+                       fmt::format("{} for the model and, beside it, what it becomes; or cpu",
+                                   format_bytes(static_cast<std::uint64_t>(needed))));
+    }
+    move_model(reference, flags.model, gpu);
+    move_model(candidate, flags.model, gpu);
+    gpu.advise_memory([](std::uint64_t) -> std::string {
+      return "--device cpu would judge in the host's memory";
+    });
   }
   const auto tokenizer = load_tokenizer(flags.model, reference.config());
   auto ids = tokenizer->encode(flags.text.empty() ? std::string(evaluation_sample())

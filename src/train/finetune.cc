@@ -53,12 +53,17 @@ class Run {
       add_dense(*network_, options.trained, result_.parameters);
     }
     if (options.device != nullptr) {
+      options.device->advise_memory([kind = options.trained.kind](std::uint64_t) -> std::string {
+        return kind == Trained::Kind::lora
+                   ? "lighter --weights or a smaller --rank would need less"
+                   : "--train lora or fewer --train last-layers would need less";
+      });
+      network_->move_to(*options.device, result_.parameters);
       options.device->advise_memory([recompute = options.recompute](std::uint64_t) -> std::string {
         return recompute == Recompute::always
                    ? "a smaller --batch or --seq would need less"
                    : "a smaller --batch or --seq would need less, as would --recompute on";
       });
-      network_->move_to(*options.device, result_.parameters);
       kept_bytes_ = options.device->free_bytes() / 2;
     }
   }
@@ -69,9 +74,9 @@ class Run {
     if (options_.resume)
       resumed = read_checkpoint(options_.folder, result_.parameters, options_.recipe);
     if (resumed) done = saved_ = *resumed;
-    metrics_.keep_up_to(resumed ? done : -1);
-    result_.before = evaluation_at(0);
     try {
+      metrics_.keep_up_to(resumed ? done : -1);
+      result_.before = evaluation_at(0);
       while (done < options_.steps) {
         report(options_.progress, status_, done, options_.steps);
         train_step(done + 1);
@@ -84,6 +89,11 @@ class Run {
       result_.after = evaluation_at(options_.steps);
     } catch (const Interrupted&) {
       if (done > saved_) save(done);
+      if (saved_ == 0) metrics_.discard();
+      throw;
+    } catch (...) {
+      // Nothing that could be resumed, so that nothing is in the way of the next try.
+      if (saved_ == 0) metrics_.discard();
       throw;
     }
     result_.parameters.move_back();

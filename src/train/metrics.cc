@@ -1,6 +1,7 @@
 #include "train/metrics.h"
 
 #include <fstream>
+#include <system_error>
 
 #include "core/error.h"
 #include "storage/atomic_file.h"
@@ -32,6 +33,12 @@ void Metrics::add(nlohmann::ordered_json row) {
     if (!stream) throw InputError(file_.string() + ": cannot write to it (is the disk full?)");
   }
   rows_.push_back(std::move(row));
+}
+
+void Metrics::discard() {
+  rows_.clear();
+  std::error_code ignored;
+  if (!file_.empty()) std::filesystem::remove(file_, ignored);
 }
 
 }  // namespace plimsoll::train

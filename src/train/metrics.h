@@ -19,6 +19,8 @@ class Metrics {
   void keep_up_to(std::int64_t step);
   /// Appends and flushes. InputError when the file cannot be written (a full disk).
   void add(nlohmann::ordered_json row);
+  /// The file and its rows.
+  void discard();
   const std::vector<nlohmann::ordered_json>& rows() const { return rows_; }
 
  private:

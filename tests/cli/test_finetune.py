@@ -135,7 +135,7 @@ class Finetune(CommandTest):
         self.assert_refused(self.arguments(output, *flags), "training-state.safetensors", "File too large",
                             preexec_fn=limited_files(1 << 16))
         blocked = output / "adapter_model.safetensors"
-        blocked.mkdir()
+        blocked.mkdir(parents=True)
         self.assert_refused(self.arguments(output, *flags, "--resume"), blocked, "it is a folder")
         blocked.rmdir()
         self.assertTrue((output / "training-state.safetensors").exists())
@@ -289,6 +289,7 @@ class Finetune(CommandTest):
         said = self.assert_refused(self.arguments(output, "--steps", 5, "--lr", "1e30", "--warmup", 0),
                                    "found NaN, expected a finite number", "--lr", "there is no checkpoint yet")
         self.assertRegex(said, r"\Aplimsoll: step 2: (loss|norm of the gradients): ")
+        self.assertFalse(output.exists())  # nothing is in the way of the next try
         flags = ["--steps", 40, "--lr", "1e36", "--schedule", "linear", "--warmup", 20, "--checkpoint-every", 1]
         again = self.folder / "again"
         said = self.assert_refused(self.arguments(again, *flags), "the checkpoint of step 1 is kept in",

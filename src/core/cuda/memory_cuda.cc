@@ -95,6 +95,8 @@ void Buffer::upload(const void* source, std::size_t bytes, std::size_t offset) {
                  bytes_);
   if (bytes == 0) return;
   PLIMSOLL_CUDA_CHECK(cudaMemcpy(data_ + offset, source, bytes, cudaMemcpyHostToDevice));
+  // From pageable memory it returns when the bytes have left it.
+  PLIMSOLL_CUDA_CHECK(cudaStreamSynchronize(nullptr));
 }
 
 void Buffer::download(void* target, std::size_t bytes, std::size_t offset) const {

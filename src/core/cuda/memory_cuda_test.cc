@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/cuda/device.h"
+#include "core/error.h"
 #include "support/cuda.h"
 #include "support/support.h"
 
@@ -81,6 +82,26 @@ TEST(CudaGraph, ReplaysWhatWasCaptured) {
   stream.synchronize();
   buffer.download(&word, 4, 60);
   EXPECT_EQ(word, 0x11111111u);
+}
+
+TEST(CudaGraph, AnExceptionEndsTheCapture) {
+  PLIMSOLL_GPU_OR_SKIP();
+  const Stream stream;
+  Buffer buffer(64, "a test");
+  const auto fail = [&] {
+    PLIMSOLL_CUDA_CHECK(cudaMemsetAsync(buffer.data(), 0x11, 64, stream.get()));
+    throw InputError("a lack of memory");
+  };
+  EXPECT_THROW(Graph::capture(stream, fail), InputError);
+  buffer.fill(0);
+  stream.synchronize();
+  const Graph graph = Graph::capture(
+      stream, [&] { PLIMSOLL_CUDA_CHECK(cudaMemsetAsync(buffer.data(), 0x22, 64, stream.get())); });
+  graph.launch(stream);
+  stream.synchronize();
+  std::uint32_t word = 1;
+  buffer.download(&word, 4, 0);
+  EXPECT_EQ(word, 0x22222222u);
 }
 
 TEST(CudaCopyBandwidth, IsAPositiveRate) {

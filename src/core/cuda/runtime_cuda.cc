@@ -69,6 +69,13 @@ Graph Graph::end_capture(const Stream& stream) {
   return made;
 }
 
+void Graph::abandon_capture(const Stream& stream) {
+  cudaGraph_t recorded = nullptr;
+  cudaStreamEndCapture(stream.get(), &recorded);
+  if (recorded != nullptr) cudaGraphDestroy(recorded);
+  cudaGetLastError();  // not a launch's
+}
+
 void Graph::launch(const Stream& stream) const {
   PLIMSOLL_CUDA_CHECK(cudaGraphLaunch(executable_.get(), stream.get()));
 }

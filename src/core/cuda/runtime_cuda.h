@@ -84,7 +84,12 @@ class Graph {
   template <class F>
   static Graph capture(const Stream& stream, F&& enqueue) {
     begin_capture(stream);
-    enqueue();
+    try {
+      enqueue();
+    } catch (...) {
+      abandon_capture(stream);
+      throw;
+    }
     return end_capture(stream);
   }
   void launch(const Stream& stream) const;
@@ -92,6 +97,8 @@ class Graph {
  private:
   static void begin_capture(const Stream& stream);
   static Graph end_capture(const Stream& stream);
+  /// The stream runs what it is given again; what was captured is forgotten.
+  static void abandon_capture(const Stream& stream);
   Owned<cudaGraphExec_t, cudaGraphExecDestroy> executable_;
 };
 

@@ -141,9 +141,19 @@ __device__ inline float warp_max(float value) {
   return value;
 }
 
+// Within f16's range; NaN stays what it is, which fminf() and fmaxf() would make a number.
+__device__ inline float within_half(float value) {
+#if __CUDA_ARCH__ >= 800
+  asm("max.NaN.f32 %0, %0, %1;" : "+f"(value) : "f"(-65504.0f));
+  asm("min.NaN.f32 %0, %0, %1;" : "+f"(value) : "f"(65504.0f));
+  return value;
+#else
+  return value > 65504.0f ? 65504.0f : value < -65504.0f ? -65504.0f : value;
+#endif
+}
+
 __device__ inline std::uint32_t half2_bits(float a, float b) {
-  const __half2 pair =
-      __floats2half2_rn(fminf(fmaxf(a, -65504.0f), 65504.0f), fminf(fmaxf(b, -65504.0f), 65504.0f));
+  const __half2 pair = __floats2half2_rn(within_half(a), within_half(b));
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 

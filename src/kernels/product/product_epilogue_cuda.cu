@@ -12,8 +12,8 @@ constexpr unsigned kThreads = 256;
 // Grid [columns, rows].
 __global__ void __launch_bounds__(kThreads)
     epilogue_kernel(const __grid_constant__ EpilogueArgs args) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const std::int64_t row = blockIdx.y;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.y) * kThreads + threadIdx.x;
+  const std::int64_t row = blockIdx.x;
   if (i >= args.width) return;
   const bool paired = args.epilogue == gemv::Epilogue::swiglu;
   const float* sums = args.sums + row * args.width * (paired ? 2 : 1);
@@ -36,8 +36,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void run_epilogue(const EpilogueArgs& args, cudaStream_t stream) {
   LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>((args.width + kThreads - 1) / kThreads),
-                    static_cast<unsigned>(args.rows));
+  shape.grid = dim3(static_cast<unsigned>(args.rows),
+                    static_cast<unsigned>((args.width + kThreads - 1) / kThreads));
   shape.block = dim3(kThreads);
   kernels::launch(epilogue_kernel, shape, stream, args);
 }
