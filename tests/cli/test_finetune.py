@@ -134,8 +134,10 @@ class Finetune(CommandTest):
         whole, _, _ = self.finetune("whole", *flags)
         self.assert_refused(self.arguments(output, *flags), "training-state.safetensors", "File too large",
                             preexec_fn=limited_files(1 << 16))
+        self.assertFalse(output.exists())
         blocked = output / "adapter_model.safetensors"
         blocked.mkdir(parents=True)
+        (output / "metrics.jsonl").touch()  # as a killed run leaves it
         self.assert_refused(self.arguments(output, *flags, "--resume"), blocked, "it is a folder")
         blocked.rmdir()
         self.assertTrue((output / "training-state.safetensors").exists())
