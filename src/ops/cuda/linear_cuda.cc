@@ -7,6 +7,7 @@
 #include "kernels/low_rank/low_rank_cuda.h"
 #include "kernels/product/product_cuda.h"
 #include "ops/cuda/device_cuda.h"
+#include "ops/cuda/elementwise_cuda.h"
 #include "ops/cuda/scope_cuda.h"
 
 namespace plimsoll::ops {
@@ -34,19 +35,6 @@ std::string_view product_name(const DeviceLinear& linear, kernels::product::Rout
 const DeviceLinear& weights_of(const Linear& layer) {
   PLIMSOLL_CHECK(layer.device != nullptr, "{} was not moved to the GPU", layer.name);
   return *layer.device;
-}
-
-kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Tensor& y) {
-  kernels::DeviceElementwiseArgs args;
-  args.a = a.address<float>();
-  args.a_stride = a.dim(1);
-  args.b = b.address<float>();
-  args.b_stride = b.dim(1);
-  args.rows = y.dim(0);
-  args.width = y.dim(1);
-  args.y = y.address<float>();
-  args.y_stride = y.dim(1);
-  return args;
 }
 
 /// As chosen; with Numerics::invariant, whose choice is one of few rows, so many at a time.

@@ -15,6 +15,7 @@
 #include "kernels/rms_norm/norm_cuda.h"
 #include "kernels/rope/rope_cuda.h"
 #include "ops/cuda/device_cuda.h"
+#include "ops/cuda/elementwise_cuda.h"
 
 namespace plimsoll::ops {
 
@@ -28,20 +29,6 @@ template <class T>
 Tensor uploaded(TrainingDevice& device, std::span<const T> values) {
   const auto count = static_cast<std::int64_t>(values.size());
   return device.upload(Tensor::view(values.data(), DTypeOf<T>::kValue, {count}, nullptr));
-}
-
-/// y = f(a, b) of whole rows.
-kernels::DeviceElementwiseArgs elementwise(const Tensor& a, const Tensor& b, Tensor& y) {
-  kernels::DeviceElementwiseArgs args;
-  args.a = a.address<float>();
-  args.a_stride = a.dim(1);
-  args.b = b.address<float>();
-  args.b_stride = b.dim(1);
-  args.rows = a.dim(0);
-  args.width = a.dim(1);
-  args.y = y.address<float>();
-  args.y_stride = y.dim(1);
-  return args;
 }
 
 kernels::NormGradientArgs norm_gradient(const Tensor& x, const Tensor& weight, float epsilon,
